@@ -1,0 +1,1 @@
+"""cli: parse, call, render. One file a command."""

@@ -1,0 +1,1 @@
+"""ladder: what to do. One file a rung. Pure."""

@@ -1,0 +1,1 @@
+"""model: what would happen if. Pure."""

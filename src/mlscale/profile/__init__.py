@@ -1,0 +1,1 @@
+"""profile: recording -> JobProfile, what the job does with its time. Pure."""

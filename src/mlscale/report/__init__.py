@@ -1,0 +1,1 @@
+"""report: one report model, many renderers."""

@@ -1,0 +1,152 @@
+"""How figures and names read in a report for people. Shared by the renderers, so that they all say the same."""
+
+from __future__ import annotations
+
+from mlscale.ladder.result import SpeedUp
+from mlscale.measure import Measurement
+
+# Wording only: no decision rests on these.
+_CONFIDENCE = ((0.9, "high"), (0.7, "good"), (0.5, "moderate"), (0.0, "low"))
+
+LABELS = {
+    "throughput": "Throughput",
+    "step_rate": "Steps",
+    "gpu_busy_fraction": "GPU busy",
+    "data_wait_fraction": "Training waits for data",
+    "host_busy_fraction": "Training does other host work",
+    "worker_busy_fraction": "Workers busy",
+    "worker_cpu_fraction": "Workers on a CPU",
+    "worker_io_wait_fraction": "Workers wait for the store",
+    "cpu_used_cores": "CPU used",
+    "cpu_limit_cores": "CPU allowed",
+    "storage_read_bytes_per_s": "Read from the store",
+    "storage_reads_per_s": "Reads from the store",
+    "page_cache_hit_fraction": "Page cache hits",
+    "prep_cpu_seconds_per_sample": "Preparation on a CPU, per sample",
+    "gpu_seconds_per_sample": "Step, per sample",
+    "gpu_memory_used_bytes": "GPU memory used",
+    "gpu_memory_busy_fraction": "GPU memory busy",
+    "gpu_power_fraction": "GPU power, of its limit",
+    "pcie_bytes_per_s": "PCIe traffic",
+}
+
+STATUS_MEANS = {
+    "climb": "the next step",
+    "clear": "checked, not the limit",
+    "blocked": "would be the step, cannot work here",
+    "later": "a lower rung comes first",
+    "unknown": "could not be measured",
+}
+
+# How a thread's time divides: (field, what it means), in the order in which it is told.
+TRAINING_PARTS = (
+    ("data", "waits for data"),
+    ("step", "training step"),
+    ("host", "other host work"),
+    ("save", "saving"),
+    ("communication", "other ranks"),
+)
+INLINE_DATA = "loads data itself"  # what "data" is where there are no workers
+WORKER_PARTS = (
+    ("compute", "computing"),
+    ("io_wait", "waits for the store"),
+    ("run_queue", "waits for a core"),
+    ("gil_wait", "waits for the GIL"),
+    ("hand_over", "hands over"),
+    ("idle", "idle (queue full)"),
+    ("other", "other"),
+)
+
+ENDED = {
+    "stable": "the answer was stable",
+    "duration": "the time was up",
+    "job exited": "the job ended",
+    "interrupted": "it was interrupted",
+    "recording ends": "the recording ends there",
+}
+
+
+def label(name: str) -> str:
+    """A measurement's name for people; the name itself where it is a new one."""
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def confidence(value: float) -> str:
+    """Confidence in words and per cent: "high (92%)"."""
+    word = next(word for least, word in _CONFIDENCE if value >= least)
+    return f"{word} ({value:.0%})"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A figure with its unit, to three digits: "58%", "25.1 MB/s", "4.2 ms"."""
+    if unit in ("fraction", "share", "ratio"):
+        return percent(value)
+    if unit in ("bytes", "bytes/s", "B", "B/s"):
+        scaled, prefix = _scaled(value, 1000.0, ("", "k", "M", "G", "T", "P"))
+        return f"{_digits(scaled)} {prefix}B{'/s' if unit.endswith('/s') else ''}"
+    if unit in ("s", "seconds") or unit.startswith("s/"):
+        rest = unit[1:] if unit.startswith("s/") else ""
+        if value != 0 and abs(value) < 1:
+            scaled, prefix = _scaled(value * 1e6, 1000.0, ("µ", "m"))
+            return f"{_digits(scaled)} {prefix}s{rest}"
+        return f"{_digits(value)} s{rest}"
+    if unit in ("1/s", "count", "", "1"):
+        return f"{_digits(value)}{'/s' if unit == '1/s' else ''}"
+    return f"{_digits(value)} {unit}"
+
+
+def measured(figure: Measurement) -> str:
+    """A measurement with its interval: "431 samples/s (425 – 437)"."""
+    text = quantity(figure.value, figure.unit)
+    low, high = quantity(figure.low, figure.unit), quantity(figure.high, figure.unit)
+    if low == high == text:
+        return text
+    # The unit once is enough; where both ends carry another prefix than the value, they keep theirs.
+    tail = text.split(" ", 1)[1] if " " in text else ""
+    if tail and low.endswith(f" {tail}") and high.endswith(f" {tail}"):
+        low, high = low[: -len(tail) - 1], high[: -len(tail) - 1]
+    return f"{text} ({low} – {high})"
+
+
+def percent(fraction: float) -> str:
+    """A fraction in per cent; small ones keep a digit, so that 0.4% is not taken for nothing."""
+    if 0 < abs(fraction) < 0.0095:
+        return "<0.1%" if abs(fraction) < 0.0005 else f"{fraction:.1%}"
+    return f"{fraction:.0%}"
+
+
+def speedup(promise: SpeedUp) -> str:
+    """A promised speed-up with its interval: "2.10× (90% interval 1.90 – 2.30×)"."""
+    return f"{promise.value:.2f}× (90% interval {promise.low:.2f} – {promise.high:.2f}×)"
+
+
+def seconds(value: float) -> str:
+    """A length of time: "42 s", "3 min 20 s"."""
+    if value < 10:
+        return f"{_digits(value)} s"
+    if round(value) < 120:
+        return f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def short_path(path: str) -> str:
+    """The end of a path, by which people know it: ".../PIL/Image.py"."""
+    parts = path.split("/")
+    return path if len(parts) <= 3 else ".../" + "/".join(parts[-2:])
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    if value != 0 and abs(value) < 1e-3:
+        return f"{value:.1g}"
+    if abs(value) >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:.3g}"
+
+
+def _scaled(value: float, step: float, prefixes: tuple[str, ...]) -> tuple[float, str]:
+    place = 0
+    while abs(value) >= step * 0.9995 and place < len(prefixes) - 1:
+        value, place = value / step, place + 1
+    return value, prefixes[place]

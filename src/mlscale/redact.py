@@ -7,6 +7,7 @@ Two kinds of evidence: a *name* that says its value is secret (`--api-key X`, `F
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -69,7 +70,9 @@ _NAMED = re.compile(
     (?P<value>"[^"]*" | '[^']*' | [^\s&,;"'}\])]+)
     """
 )
-_OPTION = re.compile(r"""(?P<dashes>(?:^|(?<=\s))--?)(?P<name>[A-Za-z][\w.-]*)(?P<gap>\s+)(?P<value>"[^"]*"|'[^']*'|[^\s"'-][^\s]*)""")
+_OPTION = re.compile(
+    r"""(?P<dashes>(?:^|(?<=\s))--?)(?P<name>[A-Za-z][\w.-]*)(?P<gap>\s+)(?P<value>"[^"]*"|'[^']*'|[^\s"'-][^\s]*)"""
+)
 
 
 def _names_a_secret(name: str) -> bool:
@@ -82,7 +85,7 @@ def _names_a_secret(name: str) -> bool:
     if words[-1] in _DESCRIBES:
         return False
     return any(word in _SECRET_WORDS for word in words) or any(
-        pair in _SECRET_PAIRS for pair in zip(words, words[1:], strict=False)
+        pair in _SECRET_PAIRS for pair in itertools.pairwise(words)
     )
 
 

@@ -57,7 +57,7 @@ def mounts(pid: int) -> tuple[Mount, ...]:
             kind = "fuse" if file_system.startswith("fuse") else "block" if source.startswith("/dev/") else "other"
         point = fields[4].replace("\\040", " ")
         found.append(Mount(point, kind, file_system, source, fields[2]))
-    return tuple(sorted(reversed(found), key=lambda mount: -len(mount.point)))
+    return tuple(sorted(found, key=lambda mount: -len(mount.point)))
 
 
 def mount_of(path: str, table: tuple[Mount, ...]) -> Mount | None:

@@ -46,9 +46,7 @@ def build_report(profile: JobProfile, diagnosis: Diagnosis, ended_at: datetime) 
         ladder=tuple(
             replace(rung, expected_speedup=_finite_speedup(rung.expected_speedup)) for rung in diagnosis.ladder
         ),
-        next_step=replace(
-            diagnosis.next_step, expected_speedup=_finite_speedup(diagnosis.next_step.expected_speedup)
-        ),
+        next_step=replace(diagnosis.next_step, expected_speedup=_finite_speedup(diagnosis.next_step.expected_speedup)),
         warnings=tuple(dict.fromkeys(warnings)),  # the same thing is said once
         training=profile.training,
         workers=profile.workers,

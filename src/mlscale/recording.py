@@ -51,6 +51,9 @@ class ThreadSample:
     syscall: int | None  # number; -1: blocked outside a system call (a page fault); None: running or unreadable
     target: str | None
     stack: int | None  # index into Recording.stacks; None: not read
+    moved: bool | None = (
+        None  # the interpreter went on between two reads of the stack: Python runs, not one long C call
+    )
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""loaders: how each data loader's frames and workers read. One file a loader."""
+"""loaders: the data loaders people use, each as a few facts about its stack. Adding one is adding one file and one line."""

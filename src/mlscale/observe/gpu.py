@@ -50,7 +50,7 @@ class Gpus:
 
     def facts(self) -> list[dict[str, Any]]:
         """What does not change: name, memory, limits, MIG, GPM support, driver. One per GPU."""
-        nvml = self._nvml if self._handles else None
+        nvml: Any = self._nvml if self._handles else None
         found: list[dict[str, Any]] = []
         for index, handle in enumerate(self._handles):
             fact: dict[str, Any] = {"index": index, "name": _text(self._try(nvml.nvmlDeviceGetName, handle)) or "GPU"}

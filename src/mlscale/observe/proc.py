@@ -17,7 +17,10 @@ IS_ARM = os.uname().machine in ("aarch64", "arm64")
 FD_FIRST = _FD_FIRST_ARM if IS_ARM else _FD_FIRST_X86
 NANOSLEEP = {101, 115} if IS_ARM else {35, 230}
 FUTEX = {98, 422, 449} if IS_ARM else {202, 449}
-POLL = {73, 72, 22} if IS_ARM else {7, 271, 23, 270, 232, 281}
+POLL = {73} if IS_ARM else {7, 271}
+SELECT = {72} if IS_ARM else {23, 270}
+EPOLL = {22} if IS_ARM else {232, 281}
+WAIT_CHILD = {260, 95} if IS_ARM else {61, 247}
 FSYNC = {82, 83, 81, 84} if IS_ARM else {74, 75, 162, 277, 306}
 IOCTL = {29} if IS_ARM else {16}
 WAIT_FAULT = -1  # blocked, but not in a system call: a page fault
@@ -233,3 +236,68 @@ def affinity(pid: int) -> frozenset[int]:
         return frozenset(os.sched_getaffinity(pid))
     except OSError:
         return frozenset(range(os.cpu_count() or 1))
+
+
+def namespace_tids(pid: int, tids: Iterable[int]) -> dict[int, int]:
+    """Thread id inside the process's own pid namespace -> thread id here. {} where both are the same."""
+    found: dict[int, int] = {}
+    for tid in tids:
+        try:
+            with open(f"/proc/{pid}/task/{tid}/status", "rb") as file:
+                line = next((line for line in file if line.startswith(b"NSpid:")), b"")
+        except OSError:
+            continue
+        ids = line.split()[1:]
+        if len(ids) < 2:
+            return {}
+        found[int(ids[-1])] = tid
+    return found
+
+
+def epoll_targets(pid: int, fd: int) -> list[int]:
+    """Descriptors that an epoll instance watches."""
+    try:
+        with open(f"/proc/{pid}/fdinfo/{fd}", "rb") as file:
+            return [int(line.split()[1]) for line in file if line.startswith(b"tfd:")]
+    except (OSError, IndexError, ValueError):
+        return []
+
+
+_NO_DATA = (".so", ".pyc", ".mo", ".gir")
+
+
+def largest_mapped_file(pid: int) -> str | None:
+    """The largest file mapped without execute permission that is no library: a memory-mapped dataset, if any."""
+    sizes: dict[str, int] = {}
+    libraries: set[str] = set()
+    try:
+        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                fields = line.rstrip("\n").split(maxsplit=5)
+                if len(fields) < 6 or not fields[5].startswith("/") or fields[5].startswith(("/dev/", "/memfd")):
+                    continue
+                if "x" in fields[1] or ".so" in fields[5] or fields[5].endswith(_NO_DATA):
+                    libraries.add(fields[5])
+                start, end = fields[0].split("-")
+                sizes[fields[5]] = sizes.get(fields[5], 0) + int(end, 16) - int(start, 16)
+    except OSError:
+        return None
+    found = [(size, path) for path, size in sizes.items() if path not in libraries]
+    return max(found)[1] if found else None
+
+
+def main_children_of(pid: int) -> list[int]:
+    """Children that the main thread started: nearly all, at the price of one file."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return stat(pid).state not in ("Z", "X")
+    except ProcessLookupError:
+        return False

@@ -1,0 +1,86 @@
+"""The machine around the job, once a second: CPU time, quota, pressure, memory and disks."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from mlscale.observe import proc, storage
+from mlscale.observe.limits import Limits, throttled_s
+
+_MEMORY_KEYS = ("MemTotal", "MemAvailable", "Cached", "Shmem", "Dirty", "SwapFree")
+
+
+def sample(limits: Limits, disks: Iterable[str]) -> dict[str, Any]:
+    """Cumulative counters and gauges, named as in the kernel. Absent keys could not be read."""
+    values: dict[str, Any] = {}
+    busy = machine_cpu_s()
+    if busy is not None:
+        values["cpu_s"] = busy
+    throttled = throttled_s(limits.quota_path)
+    if throttled is not None:
+        values["throttled_s"] = throttled
+    for name in ("cpu", "io", "memory"):
+        stalled = _pressure_s(name)
+        if stalled is not None:
+            values[f"psi_{name}_s"] = stalled
+    values.update(memory_bytes())
+    counters = storage.disk_counters()
+    for device in disks:
+        disk = counters.get(device)
+        if disk is not None:
+            values[f"disk {device}"] = [disk.reads, disk.read_bytes, round(disk.read_s, 3), round(disk.queue_s, 3)]
+    return values
+
+
+def machine_cpu_s() -> float | None:
+    """CPU seconds spent by everyone since boot (user, nice, system, irq, softirq)."""
+    try:
+        with open("/proc/stat", "rb") as file:
+            words = file.readline().split()
+        return sum(int(words[i]) for i in (1, 2, 3, 6, 7)) / proc.CLOCK_TICKS_PER_S
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def memory_bytes() -> dict[str, int]:
+    """The lines of /proc/meminfo that matter, in bytes."""
+    found = {}
+    try:
+        with open("/proc/meminfo", "rb") as file:
+            for line in file:
+                key, _, rest = line.decode().partition(":")
+                if key in _MEMORY_KEYS:
+                    found[key] = int(rest.split()[0]) * 1024
+    except (OSError, ValueError):
+        pass
+    return found
+
+
+def _pressure_s(name: str) -> float | None:
+    try:
+        with open(f"/proc/pressure/{name}", "rb") as file:
+            match = re.search(rb"some .*total=(\d+)", file.read())
+    except OSError:
+        return None
+    return int(match[1]) / 1e6 if match else None
+
+
+def instance_type() -> str | None:
+    """The EC2 instance type, as the firmware tells it; no network is asked."""
+    try:
+        with open("/sys/devices/virtual/dmi/id/sys_vendor", encoding="utf-8") as file:
+            if "Amazon" not in file.read():
+                return None
+        with open("/sys/devices/virtual/dmi/id/product_name", encoding="utf-8") as file:
+            name = file.read().strip()
+    except OSError:
+        return None
+    return name if re.fullmatch(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", name) else None
+
+
+def logical_cpus() -> int:
+    """CPUs of the machine, whatever this process may use."""
+    return os.cpu_count() or 1

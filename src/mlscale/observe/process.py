@@ -1,0 +1,271 @@
+"""One process of the job under watch: its threads' states, waits and stacks, and the counters in its memory."""
+
+from __future__ import annotations
+
+from mlscale.loaders.kind import on_stack
+from mlscale.loaders.known import LOADERS
+from mlscale.observe import proc
+from mlscale.observe.python.memory import Torn, Unreadable
+from mlscale.observe.python.reader import Frame, Interpreter
+from mlscale.observe.waits import Waits
+from mlscale.recording import Counter, Fact, Recorder, Stack, StackFrame, ThreadSample
+
+_ITERATORS = tuple(name for kind in LOADERS for name in kind.iterators)
+_COUNTER_OF = {name: kind.counter for kind in LOADERS for name in kind.iterators}
+_FIND_EVERY_S = 1.0  # a walk over all variables of the training thread's frames, for the loop's iterator
+_IMAGE_EVERY_S = 1.0
+_MAX_FRAMES = 64
+_INNER_THREADS = 8  # of a worker that waits for threads of its own
+
+
+class Watched:
+    """A process under watch. `role`: training, worker, helper; None until its Python can be read."""
+
+    def __init__(self, pid: int, parent: int, recorder: Recorder) -> None:
+        self.pid, self.parent = pid, parent
+        self.role: str | None = None
+        self.command = proc.command_line(pid)
+        self.interpreter: Interpreter | None = None
+        self.unreadable: str | None = None
+        self.tids: dict[int, int] = {}  # Python threads: id -> thread state
+        self.main_tid = pid
+        self.waits = Waits(pid)
+        self._recorder = recorder
+        self._files: dict[int, proc.ThreadFiles] = {}
+        self._ids: dict[tuple[int, ...], int] = {}
+        self._iterator: int | None = None
+        self._iterators: dict[int, int] = {}
+        self._slot: tuple[int, float] | None = None
+        self._found_at = self._image_at = -10.0
+        self._worker_batch: int | None = None
+        self._attempts = 0
+
+    def attach(self) -> None:
+        """Finds its Python, if that can be read; safe to call again while it starts."""
+        if self.interpreter is not None:
+            return
+        self._attempts += 1
+        try:
+            self.interpreter = Interpreter(self.pid)
+            self.unreadable = None
+        except Unreadable as error:
+            self.unreadable = str(error)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Looks for new Python threads."""
+        if self.interpreter is not None:
+            self.tids = self.interpreter.threads()
+        alive = set(proc.threads_of(self.pid))
+        for tid in set(self._files) - alive:
+            self._files.pop(tid).close()
+
+    def frames(self, tid: int) -> list[Frame]:
+        """Python frames of a thread, leaf first."""
+        if self.interpreter is None or tid not in self.tids:
+            return []
+        return self.interpreter.stack(self.tids[tid], _MAX_FRAMES)
+
+    def look(self, tid: int, t: float) -> ThreadSample:
+        """One look at a thread, recorded. Raises ProcessLookupError when it is gone."""
+        files = self._files.get(tid)
+        if files is None:
+            files = self._files[tid] = proc.ThreadFiles(self.pid, tid)
+        state = files.state()
+        call = None if state == "R" else files.syscall()
+        interpreter, thread = self.interpreter, self.tids.get(tid)
+        frames: list[Frame] = []
+        stack = moved = None
+        if interpreter is not None and thread is not None:
+            before = interpreter.place(thread) if state == "R" else None
+            frames = interpreter.stack(thread, _MAX_FRAMES)
+            if frames:
+                stack = self._intern(frames)
+        target = None
+        if call is not None:
+            target = self.waits.target(call, interpreter.read if interpreter else None)
+            if target == "futex" and self.role == "worker" and tid == self.main_tid:
+                target = self._inner(frames) or target
+        cpu_ns, queue_ns = files.schedule_ns()
+        if interpreter is not None and thread is not None and state == "R" and before is not None:
+            # Everything above took some 100 microseconds: bytecode moves on within one.
+            moved = interpreter.place(thread) != before
+        sample = ThreadSample(
+            t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved
+        )
+        self._recorder.add(sample)
+        if tid == self.main_tid and interpreter is not None:
+            if self.role == "training":
+                self._count(frames, t)
+            elif self.role == "worker":
+                self._count_worker(frames, t)
+                self._image(frames, t)
+            if self.role == "training":
+                self._image(frames, t)
+        return sample
+
+    def _inner(self, frames: list[Frame]) -> str | None:
+        """What the threads do that a worker's main thread waits for: "futex" alone says nothing."""
+        if frames and frames[0].filename.endswith("multiprocessing/queues.py"):
+            return None
+        for tid in proc.threads_of(self.pid)[1 : _INNER_THREADS + 1]:
+            try:
+                files = self._files.get(tid) or proc.ThreadFiles(self.pid, tid)
+                self._files[tid] = files
+                state = files.state()
+                if state == "R":
+                    return "running"
+                call = files.syscall()
+                target = self.waits.target(call, None) if call else None
+                if target and target.startswith(("file:", "socket:", "fault:")):
+                    return target
+            except ProcessLookupError:
+                continue
+        return None
+
+    def _intern(self, frames: list[Frame]) -> int:
+        key = tuple(frame.code for frame in frames)
+        known = self._ids.get(key)
+        if known is None:
+            stack: Stack = tuple(StackFrame(frame.function, frame.filename, frame.line) for frame in frames)
+            known = self._ids[key] = self._recorder.stack(stack)
+        return known
+
+    def _count(self, frames: list[Frame], t: float) -> None:
+        """Records how many batches the loop was given."""
+        interpreter = self.interpreter
+        if interpreter is None:
+            return
+        found = self._current_iterator(frames, t)
+        if found is not None and found != self._iterator:
+            self._iterator, self._slot = found, None
+            if found not in self._iterators:
+                self._iterators[found] = len(self._iterators)
+                self._describe(found, t)
+        if self._iterator is None:
+            return
+        if self._slot is None or t - self._slot[1] > 1.0:
+            kind = interpreter.type_name(self._iterator)
+            name = _COUNTER_OF.get(kind)
+            place = interpreter.slot(self._iterator, name) if name else None
+            if place is None:
+                self._iterators.pop(self._iterator, None)
+                self._iterator, self._slot = None, None
+                return
+            self._slot = (place, t)
+        value = interpreter.int_in(self._slot[0])
+        if value is not None and 0 <= value < 1 << 40:
+            self._recorder.add(Counter(t, self.pid, f"yielded#{self._iterators[self._iterator]}", value))
+
+    def _current_iterator(self, frames: list[Frame], t: float) -> int | None:
+        """The DataLoader iterator in use: `self` of its `__next__`, or held by a frame of the training loop."""
+        interpreter = self.interpreter
+        if interpreter is None:
+            return None
+        for frame in frames:
+            if frame.function.endswith("__next__") and frame.filename.endswith("utils/data/dataloader.py"):
+                found = interpreter.local(frame, "self")
+                if found and interpreter.type_name(found) in _ITERATORS:
+                    return found
+        if t - self._found_at < _FIND_EVERY_S:
+            return None
+        self._found_at = t
+        for frame in frames[:40]:
+            found = interpreter.find(frame, _ITERATORS)
+            if found is not None and interpreter.type_name(found) in _ITERATORS:
+                return found
+        return None
+
+    def _describe(self, iterator: int, t: float) -> None:
+        interpreter = self.interpreter
+        if interpreter is None:
+            return
+        facts: dict[str, object] = {
+            "pid": self.pid,
+            "number": self._iterators[iterator],
+            "type": interpreter.type_name(iterator),
+            "workers": interpreter.int_at(interpreter.attribute(iterator, "_num_workers")),
+            "prefetch_factor": interpreter.int_at(interpreter.attribute(iterator, "_prefetch_factor")),
+            "persistent": bool(interpreter.int_at(interpreter.attribute(iterator, "_persistent_workers"))),
+            "dataset": interpreter.attribute(iterator, "_dataset"),
+        }
+        sampler = interpreter.attribute(iterator, "_index_sampler")
+        if sampler is not None:
+            facts["batch_size"] = interpreter.int_at(interpreter.attribute(sampler, "batch_size"))
+        self._recorder.add(Fact(t, "iterator", facts))
+
+    def _count_worker(self, frames: list[Frame], t: float) -> None:
+        """Records a PyTorch worker's batch number and the length of its index list, from locals of `_worker_loop`."""
+        interpreter = self.interpreter
+        if interpreter is None:
+            return
+        loop = next((f for f in reversed(frames) if f.function == "_worker_loop"), None)
+        if loop is None:
+            return
+        number = interpreter.int_at(interpreter.local(loop, "idx"))
+        if number is not None and number >= 0:
+            self._recorder.add(Counter(t, self.pid, "idx", number))
+        size = interpreter.len_at(interpreter.local(loop, "index"))
+        if size and size != self._worker_batch:
+            self._worker_batch = size
+            facts = {
+                "pid": self.pid,
+                "batch": size,
+                "workers": interpreter.int_at(interpreter.local(loop, "num_workers")),
+                "worker_id": interpreter.int_at(interpreter.local(loop, "worker_id")),
+            }
+            self._recorder.add(Fact(t, "loader_worker", facts))
+
+    def _image(self, frames: list[Frame], t: float) -> None:
+        """Records what size an image was stored at, and what size is made of it: locals of PIL's Image.resize."""
+        interpreter = self.interpreter
+        if interpreter is None or t - self._image_at < _IMAGE_EVERY_S:
+            return
+        for frame in frames[:4]:
+            if frame.function in ("Image.resize", "resize") and frame.filename.endswith("PIL/Image.py"):
+                image = interpreter.local(frame, "self")
+                wanted = [interpreter.int_at(item) for item in interpreter.items_at(interpreter.local(frame, "size"))]
+                size = interpreter.attribute(image, "_size") if image else None
+                stored = [interpreter.int_at(item) for item in interpreter.items_at(size)]
+                box = [
+                    v if v is not None else interpreter.float_at(item)
+                    for item in interpreter.items_at(interpreter.local(frame, "box"))
+                    for v in (interpreter.int_at(item),)
+                ]
+                if len(wanted) == 2 and len(stored) == 2 and None not in wanted and None not in stored:
+                    self._image_at = t
+                    facts = {"stored": stored, "wanted": wanted, "box": box if len(box) == 4 else None}
+                    self._recorder.add(Fact(t, "image", facts))
+                return
+
+    def close(self) -> None:
+        """Gives all descriptors back."""
+        for files in self._files.values():
+            files.close()
+        self._files.clear()
+        if self.interpreter is not None:
+            self.interpreter.close()
+
+
+def stack_of(frames: list[Frame]) -> Stack:
+    """Frames as they are recorded."""
+    return tuple(StackFrame(frame.function, frame.filename, frame.line) for frame in frames)
+
+
+def training_thread(process: Watched) -> int:
+    """The thread that trains: the main one, unless another is in a loader's `__next__` or in torch while it waits."""
+    main = stack_of(process.frames(process.pid))
+    waits = tuple(place for kind in LOADERS for place in kind.waits if kind.worker_kind != "thread")
+
+    def trains(stack: Stack) -> bool:
+        return on_stack(stack, waits) or any("/torch/nn/" in f.filename or "/torch/optim/" in f.filename for f in stack)
+
+    if trains(main):
+        return process.pid
+    for tid in process.tids:
+        if tid != process.pid and trains(stack_of(process.frames(tid))):
+            return tid
+    return process.main_tid if process.main_tid in process.tids or not process.tids else process.pid
+
+
+__all__ = ["Torn", "Watched", "stack_of", "training_thread"]

@@ -1,0 +1,386 @@
+"""Frames and locals of a live CPython process, read from its memory while it runs on.
+
+A process that is not stopped may change what is being read. So nothing here trusts a pointer: each read may fail, each
+object's type is checked by name, and a look that makes no sense is given up (None, or a stack cut short).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlscale.observe import proc
+from mlscale.observe.python import layout as at
+from mlscale.observe.python.layout import LAYOUTS, Layout
+from mlscale.observe.python.memory import Memory, Torn, Unreadable, find_runtime
+
+_MAX_THREADS = 512
+_MAX_STRING = 4096
+_MAX_KEYS = 512
+_STACK_BLOCK = 4096  # the callers' frames lie just below the leaf's, in one chunk of the interpreter's data stack
+_SCAN_SLOTS = 24  # of a frame's evaluation stack; deeper ones are rare in a training loop
+_GLIBC_TID = 0x2D0  # of struct pthread on x86-64 (glibc's nptl/descr.h); only 3.10 needs it
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One Python frame. `address` and `code` are remote addresses, for reading its locals."""
+
+    function: str
+    filename: str
+    line: int  # where the function begins
+    address: int
+    code: int
+
+
+@dataclass(frozen=True)
+class _Code:
+    function: str
+    filename: str
+    line: int
+    local_names: tuple[str, ...]
+
+
+class Interpreter:
+    """The Python of one process. Raises Unreadable where it cannot be read; after that, no method raises."""
+
+    def __init__(self, pid: int) -> None:
+        runtime, self.version = find_runtime(pid)
+        layout = LAYOUTS.get(self.version)
+        if layout is None:
+            raise Unreadable(f"Python {self.version[0]}.{self.version[1]} is not one that mlscale reads by itself")
+        self.pid = pid
+        self._at: Layout = layout
+        self._runtime = runtime
+        self._memory = Memory(pid)
+        self._codes: dict[int, _Code | None] = {}
+        self._types: dict[int, str] = {}
+        self._indices: dict[tuple[int, str], int] = {}
+        try:
+            if self._memory.word(runtime + layout.interpreters_head) == 0:
+                raise Unreadable("its Python has not started yet")
+        except Torn:
+            self._memory.close()
+            raise Unreadable("its memory cannot be read") from None
+
+    def close(self) -> None:
+        """Gives the descriptor back."""
+        self._memory.close()
+
+    def threads(self) -> dict[int, int]:
+        """Thread id (as this machine counts) -> remote address of its thread state. {} where it cannot be read."""
+        tids = set(proc.threads_of(self.pid))
+        inside = proc.namespace_tids(self.pid, tids)
+        found: dict[int, int] = {}
+        memory, layout = self._memory, self._at
+        try:
+            interpreter = memory.word(self._runtime + layout.interpreters_head)
+            thread = memory.word(interpreter + layout.threads_head)
+            while thread and len(found) < _MAX_THREADS:
+                if layout.thread_native_id >= 0:
+                    tid = memory.word(thread + layout.thread_native_id)
+                    tid = inside.get(tid, tid)
+                else:
+                    tid = self._tid_of_pthread(memory.word(thread + layout.thread_pthread), tids)
+                if tid in tids:
+                    found[tid] = thread
+                thread = memory.word(thread + layout.thread_next)
+        except Torn:
+            pass
+        return found
+
+    def _tid_of_pthread(self, pthread: int, tids: set[int]) -> int:
+        data = self._memory.read(pthread, _GLIBC_TID + 4)
+        tid = struct.unpack_from("<I", data, _GLIBC_TID)[0]
+        if tid in tids:
+            return int(tid)
+        # Another C library: the id stands somewhere in the descriptor.
+        return next((word for (word,) in struct.iter_unpack("<I", data) if word in tids), 0)
+
+    def stack(self, thread: int, limit: int = 64) -> list[Frame]:
+        """The frames of a thread, leaf first, at most `limit`. [] where there are none or they changed meanwhile."""
+        memory, layout = self._memory, self._at
+        frames: list[Frame] = []
+        try:
+            address = memory.word(thread + layout.thread_frame)
+            if layout.cframe_frame >= 0:
+                address = memory.word(address + layout.cframe_frame)
+            block, block_at = b"", 0
+            for _ in range(limit * 2):
+                if not address or len(frames) >= limit:
+                    break
+                here = address - block_at
+                if here < 0 or here + 88 > len(block):
+                    block, block_at = self._block(address)
+                    here = address - block_at
+                code_at = int.from_bytes(block[here + layout.frame_code : here + layout.frame_code + 8], "little")
+                owner = block[here + layout.frame_owner] if layout.frame_owner >= 0 else 0
+                if owner != at.OWNED_BY_C_STACK:
+                    code = self._codes[code_at] if code_at in self._codes else self._read_code(code_at)
+                    if code is not None:
+                        frames.append(Frame(code.function, code.filename, code.line, address, code_at))
+                address = int.from_bytes(
+                    block[here + layout.frame_previous : here + layout.frame_previous + 8], "little"
+                )
+        except Torn:
+            pass
+        return frames
+
+    def place(self, thread: int) -> tuple[int, bytes] | None:
+        """Where a thread's interpreter is: frame and instruction. Two looks that differ show Python at work."""
+        memory, layout = self._memory, self._at
+        try:
+            address = memory.word(thread + layout.thread_frame)
+            if layout.cframe_frame >= 0:
+                address = memory.word(address + layout.cframe_frame)
+            return address, memory.read(address + layout.frame_instruction, 8 if layout.keys_kind >= 0 else 4)
+        except Torn:
+            return None
+
+    def slot(self, obj: int, name: str) -> int | None:
+        """Remote address of an attribute's place, for `int_in`. Valid until the object's dict grows or it dies."""
+        try:
+            return self._place_of(obj, name)
+        except (Torn, struct.error):
+            return None
+
+    def int_in(self, slot: int) -> int | None:
+        """The int in a slot: two reads."""
+        try:
+            return self.int_at(self._memory.word(slot))
+        except Torn:
+            return None
+
+    def read(self, address: int, size: int) -> bytes:
+        """Raw memory. Raises Torn."""
+        return self._memory.read(address, size)
+
+    def _block(self, address: int) -> tuple[bytes, int]:
+        """Memory around a frame that is likely to hold its callers too: one system call instead of one per frame."""
+        if self._at.attributes != "dictoffset":  # from 3.11 on, frames lie on a stack of their own
+            start = max(address - _STACK_BLOCK, 0)
+            try:
+                return self._memory.read(start, _STACK_BLOCK + 88), start
+            except Torn:
+                pass
+        return self._memory.read(address, 88), address
+
+    def _read_code(self, address: int) -> _Code | None:
+        if self.type_name(address) != "code":
+            return None
+        layout, memory = self._at, self._memory
+        try:
+            function = self._str(memory.word(address + layout.code_qualname))
+            filename = self._str(memory.word(address + layout.code_filename))
+            line = struct.unpack("<I", memory.read(address + layout.code_first_line, 4))[0]
+            names = tuple(self._str(item) for item in self._tuple(memory.word(address + layout.code_local_names)))
+        except Torn:
+            return None
+        code = self._codes[address] = _Code(function, filename, int(line), names)
+        return code
+
+    def local(self, frame: Frame, name: str) -> int | None:
+        """Remote address of a local variable's value, None where it is unset or unknown."""
+        code: _Code | None = self._codes.get(frame.code)
+        if code is None or name not in code.local_names:
+            return None
+        try:
+            index = code.local_names.index(name)
+            return self._memory.word(frame.address + self._at.frame_locals + 8 * index) or None
+        except Torn:
+            return None
+
+    def find(self, frame: Frame, suffixes: Sequence[str]) -> int | None:
+        """An object in a frame's variables or on its evaluation stack whose type's name ends in one of `suffixes`.
+
+        The iterator of a running `for` loop is held there, also while the loop's body runs, and inside `enumerate`.
+        """
+        code = self._codes.get(frame.code)
+        if code is None:
+            return None
+        count = len(code.local_names) + _SCAN_SLOTS
+        try:
+            slots: tuple[int, ...] = struct.unpack(
+                f"<{count}Q", self._memory.read(frame.address + self._at.frame_locals, 8 * count)
+            )
+        except Torn:
+            return None
+        for slot in slots:
+            if slot < 4096 or slot % 8:
+                continue
+            name = self.type_name(slot)
+            if name == "enumerate":
+                try:
+                    slot = self._memory.word(slot + at.ENUMERATE_ITERATOR)
+                except Torn:
+                    continue
+                name = self.type_name(slot)
+            if name and name.endswith(tuple(suffixes)):
+                return slot
+        return None
+
+    def type_name(self, obj: int) -> str:
+        """Name of an object's type, "" where it is none."""
+        try:
+            kind = self._memory.word(obj + at.OBJECT_TYPE)
+            known = self._types.get(kind)
+            if known is None:
+                # A type's own type is `type`, or a metaclass; its name must be printable.
+                known = self._memory.text(self._memory.word(kind + at.TYPE_NAME))
+                if not known.isprintable() or len(self._types) > 4096:
+                    return ""
+                self._types[kind] = known
+            return known
+        except Torn:
+            return ""
+
+    def attribute(self, obj: int, name: str) -> int | None:
+        """Remote address of an instance attribute's value, None where there is none. Slots and class attributes: None."""
+        place = self.slot(obj, name)
+        try:
+            return (self._memory.word(place) or None) if place is not None else None
+        except Torn:
+            return None
+
+    def _place_of(self, obj: int, name: str) -> int:
+        memory, how = self._memory, self._at.attributes
+        kind = memory.word(obj + at.OBJECT_TYPE)
+        flags = memory.word(kind + at.TYPE_FLAGS)
+        if how != "dictoffset" and flags & at.MANAGED_DICT:
+            values = 0
+            if how == "values-32":
+                values, table = struct.unpack("<QQ", memory.read(obj - 32, 16))
+            else:
+                table = memory.word(obj - 24)
+                if how == "tagged-24" and table & 1:
+                    values, table = table + 1, 0
+                elif how == "inline" and not table and flags & at.INLINE_VALUES:
+                    values = obj + memory.word(kind + at.TYPE_BASICSIZE)
+            if values:
+                index = self._index(memory.word(kind + self._at.cached_keys), name)
+                return values + self._at.values + 8 * index
+        else:
+            offset = memory.word(kind + at.TYPE_DICTOFFSET)
+            if not 0 < offset < 1 << 20:
+                raise Torn
+            table = memory.word(obj + offset)
+        return self._item(table, name)
+
+    def _item(self, table: int, name: str) -> int:
+        """Where dict[name] stands, for string keys."""
+        keys, values = struct.unpack("<QQ", self._memory.read(table + at.DICT_KEYS, 16))
+        index = self._index(keys, name)
+        if values:
+            return values + self._at.values + 8 * index
+        entry_size, entries, _ = self._entries(keys)
+        return entries + entry_size * index + entry_size - 8
+
+    def _entries(self, keys: int) -> tuple[int, int, int]:
+        """Size of an entry, where the entries start, and how many there are."""
+        if self._at.keys_kind < 0:
+            size, _, _, count = struct.unpack("<QQQQ", self._memory.read(keys + 8, 32))
+            width = 1 if size <= 0xFF else 2 if size <= 0xFFFF else 4
+            return 24, keys + 40 + size * width, min(count, _MAX_KEYS)
+        head = self._memory.read(keys, 32)
+        count = int.from_bytes(head[24:32], "little")
+        if head[9] > 32:
+            raise Torn
+        return (16 if head[self._at.keys_kind] else 24), keys + 32 + (1 << head[9]), min(count, _MAX_KEYS)
+
+    def _index(self, keys: int, name: str) -> int:
+        """Position of a key among a table's entries. Checked again on each use, for tables are freed and reused."""
+        entry_size, entries, count = self._entries(keys)
+        key_at = entry_size - 16
+        known = self._indices.get((keys, name))
+        if (
+            known is not None
+            and known < count
+            and self._str(self._memory.word(entries + entry_size * known + key_at)) == name
+        ):
+            return known
+        data = self._memory.read(entries, entry_size * count)
+        for index in range(count):
+            key = int.from_bytes(data[index * entry_size + key_at :][:8], "little")
+            if key and self._str(key) == name:
+                self._indices[(keys, name)] = index
+                return index
+        raise Torn
+
+    def int_at(self, obj: int | None) -> int | None:
+        """A Python int's value (bool too), None where it is none."""
+        if not obj or self.type_name(obj) not in ("int", "bool"):
+            return None
+        try:
+            size, low, high = struct.unpack("<qII", self._memory.read(obj + at.OBJECT_SIZE, 16))
+        except Torn:
+            return None
+        if self._at.tagged_int:
+            digits, negative = size >> 3, size & 3 == 2
+        else:
+            digits, negative = abs(size), size < 0
+        if digits > 2:
+            return None  # beyond 2**60: no counter of ours
+        value = (low if digits else 0) + ((high << 30) if digits == 2 else 0)
+        return -value if negative else value
+
+    def float_at(self, obj: int | None) -> float | None:
+        """A Python float's value, None where it is none."""
+        if not obj or self.type_name(obj) != "float":
+            return None
+        try:
+            return float(struct.unpack("<d", self._memory.read(obj + at.FLOAT_VALUE, 8))[0])
+        except Torn:
+            return None
+
+    def str_at(self, obj: int | None) -> str | None:
+        """A Python str's value, None where it is none."""
+        if not obj or self.type_name(obj) != "str":
+            return None
+        try:
+            return self._str(obj)
+        except Torn:
+            return None
+
+    def len_at(self, obj: int | None) -> int | None:
+        """Length of a list or tuple, None where it is none."""
+        if not obj or self.type_name(obj) not in ("list", "tuple"):
+            return None
+        try:
+            return self._memory.word(obj + at.OBJECT_SIZE)
+        except Torn:
+            return None
+
+    def items_at(self, obj: int | None, limit: int = 16) -> list[int]:
+        """Addresses of the items of a list or tuple, at most `limit`."""
+        if not obj:
+            return []
+        try:
+            kind = self.type_name(obj)
+            if kind == "tuple":
+                return self._tuple(obj, limit)
+            if kind == "list":
+                count = min(self._memory.word(obj + at.OBJECT_SIZE), limit)
+                return self._words(self._memory.word(obj + at.LIST_ITEMS), count)
+        except Torn:
+            pass
+        return []
+
+    def _tuple(self, obj: int, limit: int = 1024) -> list[int]:
+        count = self._memory.word(obj + at.OBJECT_SIZE)
+        if count > 1 << 20:
+            raise Torn
+        return self._words(obj + at.TUPLE_ITEMS, min(count, limit))
+
+    def _words(self, address: int, count: int) -> list[int]:
+        return list(struct.unpack(f"<{count}Q", self._memory.read(address, 8 * count)))
+
+    def _str(self, obj: int) -> str:
+        head = self._memory.read(obj, 40)
+        length = struct.unpack_from("<Q", head, at.STR_LENGTH)[0]
+        state = struct.unpack_from("<I", head, at.STR_STATE)[0]
+        kind, compact, ascii_only = (state >> 2) & 7, state & 32, state & 64
+        if length > _MAX_STRING or not compact or kind not in (1, 2, 4):
+            raise Torn
+        data = self._memory.read(obj + (self._at.ascii_data if ascii_only else self._at.compact_data), length * kind)
+        return data.decode({1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}[kind], "replace")

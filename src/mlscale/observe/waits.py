@@ -1,0 +1,105 @@
+"""What a blocked thread waits on: its system call, and the file, socket or pipe behind the descriptor."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable
+
+from mlscale.observe import proc, storage
+
+_PEERS_EVERY_S = 1.0  # /proc/net/tcp is one line per connection: costly on a busy host
+_MAX_POLLED = 8
+
+ReadMemory = Callable[[int, int], bytes]
+
+
+class Waits:
+    """Resolves the waits of one process. Caches its mounts and its TCP peers."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._mounts = storage.mounts(pid)
+        self._peers: dict[str, str] = {}
+        self._peers_at = 0.0
+        self.examples: dict[str, str] = {}  # target -> one path seen there
+        self._mapped: str | None = None
+        self._mapped_at = 0.0
+
+    def target(self, call: tuple[int, ...], read: ReadMemory | None) -> str | None:
+        """ "file:MOUNT", "socket:PEER", "pipe", "futex", "sleep", "fault:MOUNT", ...; None where it cannot be told."""
+        number = call[0]
+        if number == proc.WAIT_FAULT:
+            return self._fault()
+        if number in proc.FUTEX:
+            return "futex"
+        if number in proc.NANOSLEEP:
+            return "sleep"
+        if number in proc.WAIT_CHILD:
+            return "child"
+        for fd in self._descriptors(call, read):
+            found = self._behind(fd)
+            if found is not None:
+                return found
+        return None
+
+    def _descriptors(self, call: tuple[int, ...], read: ReadMemory | None) -> list[int]:
+        number = call[0]
+        if number in proc.EPOLL:
+            return proc.epoll_targets(self._pid, call[1])
+        if number in proc.FD_FIRST or number in proc.IOCTL:
+            return [call[1]]
+        if read is None:
+            return []
+        try:
+            if number in proc.POLL:
+                count = min(call[2], _MAX_POLLED)
+                return [fd for fd, _ in struct.iter_unpack("<iI", read(call[1], 8 * count)) if fd >= 0]
+            if number in proc.SELECT and call[2]:
+                words = struct.unpack("<16Q", read(call[2], 128))
+                return [64 * i + bit for i, word in enumerate(words) if word for bit in range(64) if word >> bit & 1]
+        except Exception:  # the memory moved on: then it is not known
+            return []
+        return []
+
+    def _behind(self, fd: int) -> str | None:
+        link = proc.descriptor(self._pid, fd)
+        if link is None:
+            return None
+        if link.startswith("/dev/nvidia"):
+            return "gpu"
+        if link.startswith("/"):
+            return self._file(link, "file")
+        if link.startswith("socket:["):
+            peer = self._peer(link[8:-1])
+            return f"socket:{peer}" if peer else "unix"
+        return "pipe" if link.startswith("pipe:") else link.split(":")[0]
+
+    def _file(self, path: str, kind: str) -> str:
+        mount = storage.mount_of(path, self._mounts)
+        if mount is None:
+            self._mounts = storage.mounts(self._pid)  # mounted since
+            mount = storage.mount_of(path, self._mounts)
+        target = f"{kind}:{mount.point if mount else '?'}"
+        self.examples.setdefault(target, path)
+        return target
+
+    def _peer(self, inode: str) -> str | None:
+        if inode not in self._peers:
+            now = time.monotonic()
+            if now - self._peers_at > _PEERS_EVERY_S:
+                self._peers, self._peers_at = storage.tcp_peers(self._pid), now
+        return self._peers.get(inode)
+
+    def _fault(self) -> str:
+        """A page fault gives no descriptor: the largest mapped data file is what it most likely reads."""
+        now = time.monotonic()
+        if self._mapped is None or now - self._mapped_at > 5:
+            self._mapped_at = now
+            self._mapped = proc.largest_mapped_file(self._pid) or ""
+        return self._file(self._mapped, "fault") if self._mapped else "fault:?"
+
+    def mount(self, target: str) -> storage.Mount | None:
+        """The mount of a "file:" or "fault:" target."""
+        point = target.partition(":")[2]
+        return next((mount for mount in self._mounts if mount.point == point), None)

@@ -1,0 +1,372 @@
+"""Watches a job: looks at its threads at random times, many times a second, and writes down what it sees."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import random
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+import mlscale
+from mlscale.loaders.kind import on_stack
+from mlscale.loaders.known import LOADERS
+from mlscale.observe import machine, proc, storage
+from mlscale.observe.find import Target
+from mlscale.observe.gpu import Gpus
+from mlscale.observe.limits import Limits, read_limits
+from mlscale.observe.process import Watched, training_thread
+from mlscale.observe.tree import Tree
+from mlscale.recording import (
+    Counter,
+    Fact,
+    GpuSample,
+    MachineSample,
+    ProcessSample,
+    Recorder,
+    Recording,
+    RecordingWriter,
+    ThreadSample,
+)
+
+LOOKS_PER_TICK = 2  # at the training thread, whose time is what is to be explained
+CPU_BUDGET_CORES = 0.007  # own CPU use, above which fewer threads are looked at
+GPU_EVERY_S = 0.25
+FULL_TREE_EVERY_S = 5.0
+START_WAIT_S = 60.0  # for a job that is still starting
+STARTED_AFTER_BATCHES = 3  # the first ones pay for start-up
+
+_WAITS = tuple(place for kind in LOADERS for place in kind.waits)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is seen so far. `seen` holds figures by name: workers, batches, data_wait_fraction, gpu_busy_fraction."""
+
+    elapsed_s: float
+    steady_s: float
+    duration_s: float
+    phase: str  # "looking", "starting", "watching"
+    seen: Mapping[str, float] = field(default_factory=dict)
+
+
+class _Seen:
+    """Counts for the progress line, kept as samples come."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.looks = self.data = 0
+        self.batches: float | None = None
+        self.first_batches: float | None = None
+        self.gpu: dict[int, float] = {}
+        self._is_data: dict[int, bool] = {}
+
+    def add(self, sample: ThreadSample) -> None:
+        if sample.stack is None:
+            return
+        self.looks += 1
+        known = self._is_data.get(sample.stack)
+        if known is None:
+            known = self._is_data[sample.stack] = on_stack(self.recorder.stacks[sample.stack], _WAITS)
+        self.data += known
+
+    def figures(self, tree: Tree) -> dict[str, float]:
+        found: dict[str, float] = {"workers": len(tree.of_role("worker"))}
+        if self.looks >= 20:
+            found["data_wait_fraction"] = self.data / self.looks
+        if self.batches is not None and self.first_batches is not None:
+            found["batches"] = self.batches - self.first_batches
+        if self.gpu:
+            found["gpu_busy_fraction"] = sum(self.gpu.values()) / len(self.gpu)
+        return found
+
+
+def watch(
+    target: Target,
+    *,
+    duration_s: float = 30.0,
+    rate_hz: float = 20.0,
+    writer: RecordingWriter | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    enough: Callable[[Recording], bool] | None = None,
+) -> Recording:
+    """Watches until `duration_s` of training were seen, the job ends, `stop` says so, or `enough` is content.
+
+    `enough` is asked each 5 s from 15 s on. Never raises for what the job does: a job that ends is a recording that ends.
+    """
+    limits = read_limits(target.pid)
+    recorder = Recorder(_header(target, rate_hz, limits), writer)
+    gpus = Gpus()
+    tree = Tree(target.pid, recorder)
+    try:
+        return _Loop(target, tree, gpus, limits, recorder, duration_s, rate_hz).run(on_progress, stop, enough)
+    finally:
+        gpus.close()
+        for process in tree.processes.values():
+            process.close()
+
+
+class _Loop:
+    """The state of one watch."""
+
+    def __init__(
+        self,
+        target: Target,
+        tree: Tree,
+        gpus: Gpus,
+        limits: Limits,
+        recorder: Recorder,
+        duration_s: float,
+        rate_hz: float,
+    ) -> None:
+        self.tree, self.gpus, self.limits, self.recorder = tree, gpus, limits, recorder
+        self.root = target.pid
+        self.duration_s, self.rate_hz = duration_s, rate_hz
+        self.began = time.monotonic()
+        self.started: float | None = None
+        self.seen = _Seen(recorder)
+        self.pause = 1  # of so many worker looks, one is made
+        self._turn: list[tuple[Watched, int]] = []
+        self._training_turn: list[Watched] = []
+        self._random = random.Random()
+        self._disks: set[str] = set()
+        self._stores: set[str] = set()
+        self._cpu_before = time.thread_time()
+        self._gpu_turn = 0
+        self._lost: set[int] = set()
+        self._iteration: dict[tuple[int, str], float] = {}
+        self._next_gpu = self._next_second = self._next_full = 0.0
+        self._events_read = 0
+        self._asked_at = 10.0
+
+    def now(self) -> float:
+        return time.monotonic() - self.began
+
+    def run(
+        self,
+        on_progress: Callable[[Progress], None] | None,
+        stop: Callable[[], bool],
+        enough: Callable[[Recording], bool] | None,
+    ) -> Recording:
+        for fact in self.gpus.facts():
+            self.recorder.add(Fact(0.0, "gpu", fact))
+        if self.gpus.reason:
+            self.recorder.add(Fact(0.0, "no_gpu", {"reason": self.gpus.reason}))
+        step = 1 / (self.rate_hz * LOOKS_PER_TICK)
+        slot = 0.0
+        ended = "duration"
+        while True:
+            now = self.now()
+            if now >= self._next_second:
+                self._each_second(now)
+                if not proc.alive(self.root) or not self.tree.processes:
+                    ended = "job exited"
+                    break
+                if on_progress is not None:
+                    on_progress(self._progress(now))
+                if stop():
+                    ended = "interrupted"
+                    break
+                if self.started is not None and now - self.started >= self.duration_s:
+                    break
+                if self.started is None and now >= max(START_WAIT_S, self.duration_s):
+                    break
+                if enough is not None and self._ask(enough, now):
+                    ended = "stable"
+                    break
+            if now >= self._next_gpu:
+                self._next_gpu = now + GPU_EVERY_S
+                self._look_at_gpu(now)
+            self._look(self.now())
+            # One look in each slot, at a random place in it: steady in number, and never in step with the job.
+            slot = max(slot + step, now - now % step)
+            pause = slot + self._random.random() * step - self.now()
+            if pause > 0:
+                time.sleep(pause)
+        return self.recorder.finish(ended, self.now())
+
+    def _each_second(self, now: float) -> None:
+        self._next_second = now + 1.0
+        full = now >= self._next_full
+        if full:
+            self._next_full = now + FULL_TREE_EVERY_S
+        self.tree.update(now, full=full or self.started is None)
+        for process in self.tree.processes.values():
+            if process.role in ("training", "worker"):
+                if full or self.started is None or process.role == "training":
+                    process.refresh()
+                if process.role == "training" and (full or self.started is None):
+                    process.main_tid = training_thread(process)
+            self._process_sample(process, now)
+        self.recorder.add(MachineSample(now, machine.sample(self.limits, self._disks)))
+        self._notice_stores(now)
+        self._follow_counters(now)
+        used = time.thread_time() - self._cpu_before
+        self._cpu_before += used
+        if used > CPU_BUDGET_CORES:
+            self.pause = min(self.pause + 1, 8)
+        elif used < CPU_BUDGET_CORES * 0.7:
+            self.pause = max(self.pause - 1, 1)
+
+    def _process_sample(self, process: Watched, now: float) -> None:
+        try:
+            stat = proc.stat(process.pid)
+        except ProcessLookupError:
+            return
+        io = proc.io_counters(process.pid) or {}
+        self.recorder.add(
+            ProcessSample(
+                now,
+                process.pid,
+                stat.cpu_s,
+                stat.system_s,
+                io.get("rchar"),
+                io.get("syscr"),
+                io.get("read_bytes"),
+                stat.major_faults,
+                stat.threads,
+                stat.rss_bytes,
+            )
+        )
+
+    def _look(self, now: float) -> None:
+        """One look at a training thread, and one at a thread that prepares data."""
+        if not self._training_turn:
+            self._training_turn = self.tree.of_role("training")
+            self._random.shuffle(self._training_turn)
+        if self._training_turn:
+            process = self._training_turn.pop()
+            with contextlib.suppress(ProcessLookupError):
+                self.seen.add(process.look(process.main_tid, now))
+        if self.pause > 1 and self._random.random() > 1 / self.pause:
+            return
+        if not self._turn:
+            self._turn = self._preparers()
+            self._random.shuffle(self._turn)
+        if self._turn:
+            process, tid = self._turn.pop()
+            with contextlib.suppress(ProcessLookupError):
+                process.look(tid, self.now())
+
+    def _preparers(self) -> list[tuple[Watched, int]]:
+        """Threads that may prepare data: main threads of workers, and other Python threads of training processes."""
+        found = [(process, process.pid) for process in self.tree.of_role("worker")]
+        for process in self.tree.of_role("training"):
+            found.extend((process, tid) for tid in process.tids if tid != process.main_tid)
+        return found
+
+    def _look_at_gpu(self, now: float) -> None:
+        if not self.gpus.count:
+            return
+        index = self._gpu_turn % self.gpus.count
+        self._gpu_turn += 1
+        if index in self._lost:
+            return
+        values = self.gpus.sample(index)
+        if "lost" in values:
+            self._lost.add(index)
+            self.recorder.add(Fact(now, "gpu_lost", {"index": index, "reason": values["lost"]}))
+            return
+        if "busy" in values:
+            self.seen.gpu[index] = values["busy"]
+        self.recorder.add(GpuSample(now, index, values))
+        if self._gpu_turn <= self.gpus.count:
+            self.recorder.add(Fact(now, "gpu_holders", {str(k): sorted(v) for k, v in self.gpus.holders().items()}))
+
+    def _notice_stores(self, now: float) -> None:
+        """Records each place that threads waited for, once, and begins to count its device."""
+        for process in self.tree.processes.values():
+            for target, path in list(process.waits.examples.items()):
+                if target in self._stores:
+                    continue
+                self._stores.add(target)
+                mount = process.waits.mount(target)
+                if mount is None:
+                    continue
+                disk = storage.whole_disk(mount.device)
+                facts: dict[str, object] = {
+                    "target": target,
+                    "kind": mount.kind,
+                    "file_system": mount.file_system,
+                    "where": mount.point,
+                    "source": mount.source,
+                    "path": path,
+                    "device": disk,
+                }
+                if mount.kind == "block":
+                    self._disks.add(disk)
+                    facts["disk"] = storage.device_facts(mount.device)
+                self.recorder.add(Fact(now, "store", facts))
+
+    def _follow_counters(self, now: float) -> None:
+        """Learns from the counters whether the loop runs: then the clock of the watch starts."""
+        events = self.recorder.events
+        moved = False
+        for event in events[self._events_read :]:
+            if isinstance(event, Counter) and event.name.startswith("yielded"):
+                key = (event.pid, event.name)
+                before = self._iteration.get(key)
+                if before is None or event.value < before:
+                    self._iteration[key] = event.value
+                elif event.value > before:
+                    self._iteration[key] = event.value
+                    gained = event.value - before
+                    self.seen.batches = (self.seen.batches or 0.0) + gained
+                    moved = True
+        self.seen.first_batches = 0.0 if self.seen.batches is not None else None
+        self._events_read = len(events)
+        if self.started is not None:
+            return
+        training = self.tree.of_role("training")
+        counts = any(name.startswith("yielded") for _, name in self._iteration)
+        if counts:
+            if moved and (self.seen.batches or 0) >= STARTED_AFTER_BATCHES:
+                self.started = now
+        elif training and (any(p.unreadable for p in training) or self.seen.data or now >= 5):
+            # No counter tells: a loader was seen at work, or nothing more can be known.
+            self.started = now
+
+    def _progress(self, now: float) -> Progress:
+        phase = "looking" if not self.tree.of_role("training") else "starting" if self.started is None else "watching"
+        steady = 0.0 if self.started is None else now - self.started
+        return Progress(now, steady, self.duration_s, phase, self.seen.figures(self.tree))
+
+    def _ask(self, enough: Callable[[Recording], bool], now: float) -> bool:
+        if self.started is None or now - self.started < self._asked_at + 5:
+            return False
+        self._asked_at = now - self.started
+        recorder = self.recorder
+        so_far = Recording(
+            recorder.header, tuple(recorder.stacks), tuple(recorder.events), "stable", now, tuple(recorder.warnings)
+        )
+        return enough(so_far)
+
+
+def _header(target: Target, rate_hz: float, limits: Limits) -> dict[str, object]:
+    affinity = proc.affinity(target.pid)
+    return {
+        "mlscale": mlscale.__version__,
+        "began_at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "began_monotonic_s": time.monotonic(),
+        "rate_hz": rate_hz,
+        "root": target.pid,
+        "why": target.why,
+        "others": list(target.others),
+        "hostname": socket.gethostname(),
+        "kernel": platform.release(),
+        "logical_cpus": machine.logical_cpus(),
+        "affinity": sorted(affinity),
+        "memory": machine.memory_bytes(),
+        "quota_cores": limits.quota_cores,
+        "memory_limit_bytes": limits.memory_limit_bytes,
+        "cgroup_version": limits.version,
+        "io_limits": [[io.device, io.read_bytes_per_s, io.reads_per_s, io.source] for io in limits.io],
+        "container": limits.container,
+        "instance_type": machine.instance_type(),
+        "uid": os.geteuid(),
+    }

@@ -13,6 +13,7 @@ from mlscale.measure import Measured, Measurement, Missing
 from mlscale.profile.job import JobProfile
 from mlscale.report.clean import scrub
 from mlscale.report.report import MEASUREMENTS, Cpus, Host, Phase, Report, Tool, Window
+from mlscale.report.words import not_measured
 
 
 def build_report(profile: JobProfile, diagnosis: Diagnosis, ended_at: datetime) -> Report:
@@ -80,7 +81,7 @@ def _not_measured(missing: Mapping[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for name, reason in missing.items():
         by_reason.setdefault(reason.rstrip(". "), []).append(name)
-    return [f"Not measured: {', '.join(names)} ({reason})." for reason, names in by_reason.items()]
+    return [not_measured(names, reason) for reason, names in by_reason.items()]
 
 
 def _finite_speedup(speedup: SpeedUp | None) -> SpeedUp | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mlscale.ladder.result import SpeedUp
 from mlscale.measure import Measurement
 
@@ -13,20 +15,20 @@ LABELS = {
     "step_rate": "Steps",
     "gpu_busy_fraction": "GPU busy",
     "data_wait_fraction": "Training waits for data",
-    "host_busy_fraction": "Training does other host work",
+    "host_busy_fraction": "Other host work",
     "worker_busy_fraction": "Workers busy",
-    "worker_cpu_fraction": "Workers on a CPU",
+    "worker_cpu_fraction": "Workers compute",
     "worker_io_wait_fraction": "Workers wait for the store",
     "cpu_used_cores": "CPU used",
     "cpu_limit_cores": "CPU allowed",
     "storage_read_bytes_per_s": "Read from the store",
     "storage_reads_per_s": "Reads from the store",
     "page_cache_hit_fraction": "Page cache hits",
-    "prep_cpu_seconds_per_sample": "Preparation on a CPU, per sample",
-    "gpu_seconds_per_sample": "Step, per sample",
+    "prep_cpu_seconds_per_sample": "Preparation (CPU)",
+    "gpu_seconds_per_sample": "Training step",
     "gpu_memory_used_bytes": "GPU memory used",
     "gpu_memory_busy_fraction": "GPU memory busy",
-    "gpu_power_fraction": "GPU power, of its limit",
+    "gpu_power_fraction": "GPU power",
     "pcie_bytes_per_s": "PCIe traffic",
 }
 
@@ -57,6 +59,8 @@ WORKER_PARTS = (
     ("other", "other"),
 )
 
+_NOT_MEASURED = "Not measured: "
+
 ENDED = {
     "stable": "the answer was stable",
     "duration": "the time was up",
@@ -72,9 +76,38 @@ def label(name: str) -> str:
 
 
 def confidence(value: float) -> str:
-    """Confidence in words and per cent: "high (92%)"."""
+    """Confidence in words and per cent: "high confidence (92%)"."""
     word = next(word for least, word in _CONFIDENCE if value >= least)
-    return f"{word} ({value:.0%})"
+    return f"{word} confidence ({value:.0%})"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: "1 worker", "2 workers"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def not_measured(names: Iterable[str], reason: str) -> str:
+    """The warning that names absent measurements; `split_warnings` takes it apart again."""
+    return f"{_NOT_MEASURED}{', '.join(names)} ({reason})."
+
+
+def split_warnings(warnings: Iterable[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """The absent measurements as (names for people, reason), and all other warnings."""
+    missing: list[tuple[str, str]] = []
+    notes: list[str] = []
+    for warning in warnings:
+        names, bracket, reason = warning.removeprefix(_NOT_MEASURED).partition(" (")
+        if warning.startswith(_NOT_MEASURED) and bracket:
+            shown = [label(name) for name in names.split(", ")]
+            missing.append((", ".join([shown[0], *map(lower_first, shown[1:])]), reason.removesuffix(").")))
+        else:
+            notes.append(warning)
+    return missing, notes
+
+
+def lower_first(text: str) -> str:
+    """`text` as it reads inside a sentence; abbreviations (GPU, PCIe) stay."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 def quantity(value: float, unit: str) -> str:
@@ -95,17 +128,22 @@ def quantity(value: float, unit: str) -> str:
     return f"{_digits(value)} {unit}"
 
 
-def measured(figure: Measurement) -> str:
-    """A measurement with its interval: "431 samples/s (425 – 437)"."""
-    text = quantity(figure.value, figure.unit)
-    low, high = quantity(figure.low, figure.unit), quantity(figure.high, figure.unit)
+def figure(measurement: Measurement) -> str:
+    """A measurement without its interval: "431 samples/s"."""
+    return quantity(measurement.value, measurement.unit)
+
+
+def interval(measurement: Measurement) -> str:
+    """Its 90% interval, without the unit where the figure says it: "425 – 437"; "" where it is exact."""
+    text = figure(measurement)
+    low, high = quantity(measurement.low, measurement.unit), quantity(measurement.high, measurement.unit)
     if low == high == text:
-        return text
-    # The unit once is enough; where both ends carry another prefix than the value, they keep theirs.
-    tail = text.split(" ", 1)[1] if " " in text else ""
-    if tail and low.endswith(f" {tail}") and high.endswith(f" {tail}"):
-        low, high = low[: -len(tail) - 1], high[: -len(tail) - 1]
-    return f"{text} ({low} – {high})"
+        return ""
+    # Where an end carries another prefix than the figure, both ends keep theirs.
+    tail = text.lstrip("-0123456789.<")
+    if tail and low.endswith(tail) and high.endswith(tail):
+        low, high = low[: -len(tail)], high[: -len(tail)]
+    return f"{low} – {high}"
 
 
 def percent(fraction: float) -> str:

@@ -1,0 +1,191 @@
+"""Report -> text for a terminal: what a tired person needs first, then the reasons, then how it was measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from io import StringIO
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from mlscale.ladder.result import RungResult
+from mlscale.report import words
+from mlscale.report.evidence import SIDE_BY_SIDE, evidence
+from mlscale.report.layout import bullets, heading, indented, rows
+from mlscale.report.report import Report
+
+WIDEST = 120  # columns: longer lines are hard to follow back
+NARROWEST = 40
+
+_STATUS = {  # mark, style
+    "climb": ("▶", "bold green"),
+    "clear": ("✓", "dim"),
+    "blocked": ("✗", "red"),
+    "later": ("·", "dim"),
+    "unknown": ("?", "yellow"),
+}
+_CALM = ("gpu", "none")  # verdicts under which nothing is wrong
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+
+
+def render(report: Report, *, color: bool, width: int) -> str:
+    """The report as text of at most `width` columns, with ANSI colours or without any escape."""
+    console = Console(
+        file=StringIO(),
+        width=max(NARROWEST, min(width, WIDEST)),
+        color_system="standard" if color else None,
+        force_terminal=color,
+        no_color=not color,
+        highlight=False,  # figures are not coloured: colour means something here
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},  # the same report gives the same text anywhere
+    )
+    with console.capture() as captured:
+        console.print(Group(*_parts(report, console.width)))
+    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")) + "\n"
+
+
+def _parts(report: Report, width: int) -> Iterable[RenderableType]:
+    yield _headline(report)
+    yield heading("The ladder")
+    yield _ladder(report.ladder, width >= SIDE_BY_SIDE)
+    if report.next_step.actions or report.next_step.rung:
+        yield heading(_next_title(report))
+        yield _next_step(report)
+    yield heading("Evidence")
+    yield from evidence(report, width)
+    more = [(rung.rung, _why_not(rung, report)) for rung in report.ladder if rung.status != "climb"]
+    if any(text for _, text in more):
+        yield heading("Why not the other rungs")
+        yield rows((Text(name), Text(text)) for name, text in more if text)
+    missing, notes = words.split_warnings(report.warnings)
+    if notes:
+        yield heading("Also note")
+        yield bullets(notes, "yellow")
+    if missing:
+        yield heading("Not measured")
+        yield bullets([f"{names}: {reason}" for names, reason in missing], style="dim")
+    yield heading("How it was measured")
+    yield indented(Text(_how(report), "dim"))
+
+
+def _headline(report: Report) -> Panel:
+    """What is wrong, how sure, what to do, what it brings."""
+    verdict, step = report.verdict, report.next_step
+    calm = verdict.bottleneck in _CALM
+    border = "green" if calm else "yellow" if verdict.bottleneck == "inconclusive" else "red"
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    bottleneck = verdict.bottleneck.replace("_", " ")
+    if verdict.bottleneck == "inconclusive":
+        grid.add_row("Verdict", Text(bottleneck))
+    else:
+        grid.add_row("Verdict", Text.assemble((bottleneck, "bold"), f", {words.confidence(verdict.confidence)}"))
+    if step.actions:
+        grid.add_row("Do this", Text(step.actions[0], "bold green"))
+        if len(step.actions) > 1:
+            grid.add_row("", Text(f"and {words.count(len(step.actions) - 1, 'more change')}, see below", "dim"))
+    if step.expected_speedup is not None:
+        grid.add_row("It brings", Text(words.speedup(step.expected_speedup)))
+    elif step.rung is not None:
+        grid.add_row("It brings", Text("not known: the samples do not tell it"))
+    body = Group(Text(verdict.headline, "bold", overflow="fold"), Text(), grid)
+    job = report.job
+    title = Text(f" {report.tool.name} · process {job.pid} on {report.host.hostname or 'this machine'} ")
+    return Panel(body, title=title, title_align="left", box=box.ROUNDED, border_style=border, padding=(1, 2))
+
+
+def _ladder(ladder: Sequence[RungResult], wide: bool) -> RenderableType:
+    promises = any(rung.expected_speedup for rung in ladder)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False, show_edge=False, expand=True)
+    table.add_column("", no_wrap=True, width=1)
+    table.add_column("rung", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("why", ratio=1, overflow="fold")
+    if promises:
+        table.add_column("speed-up", no_wrap=True, justify="right")
+    for rung in ladder:
+        mark, style = _STATUS.get(rung.status, ("?", ""))
+        quiet = "dim" if rung.status in ("later", "clear") else ""
+        cells = [
+            Text(mark, style),
+            Text(rung.rung, style if rung.status == "climb" else quiet),
+            Text(rung.status, style),
+            Text(_first_sentence(rung.because), quiet),
+        ]
+        if promises:
+            promise = rung.expected_speedup
+            text = Text(justify="right")
+            if promise is not None:
+                text.append(f"{promise.value:.2f}×", style if rung.status == "climb" else "")
+                text.append("  " if wide else "\n")
+                text.append(f"{promise.low:.2f} – {promise.high:.2f}", "dim")
+            cells.append(text)
+        table.add_row(*cells)
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _next_title(report: Report) -> str:
+    if report.next_step.rung is not None:
+        return f"Next step: {report.next_step.rung}"
+    return "Next step" if report.verdict.bottleneck in (*_CALM, "inconclusive") else "Next step: a change in the job"
+
+
+def _next_step(report: Report) -> RenderableType:
+    step = report.next_step
+    number = Table.grid(padding=(0, 1))
+    number.add_column(no_wrap=True, style="dim", justify="right")
+    number.add_column(overflow="fold")
+    for place, action in enumerate(step.actions, 1):
+        number.add_row(f"{place}.", Text(action, "bold" if place == 1 else ""))
+    parts: list[RenderableType] = [number] if step.actions else []
+    if step.expected_speedup is not None:
+        parts.append(Text(f"Expected: {words.speedup(step.expected_speedup)}."))
+    rung = next((rung for rung in report.ladder if rung.rung == step.rung), None)
+    if rung is not None:
+        rest = rung.because[len(_first_sentence(rung.because)) :].strip()
+        if rest:
+            parts.append(Text(rest))
+        if rung.citation:
+            parts.append(Text(f"Reason: white paper, {rung.citation}", "dim"))
+    return indented(Group(*parts))
+
+
+def _why_not(rung: RungResult, report: Report) -> str:
+    """What the table has no room for: the rest of the reason, and the figures it rests on."""
+    first = _first_sentence(rung.because)
+    figures = [
+        f"{words.lower_first(words.label(name))} {words.figure(figure)}"
+        for name in rung.evidence
+        if (figure := report.measurements.get(name)) is not None
+    ]
+    parts = [rung.because[len(first) :].strip(), f"Seen: {', '.join(figures)}." if figures else ""]
+    if rung.status == "blocked" and rung.actions:
+        parts.append(f"It would be: {'; '.join(rung.actions)}.")
+    return " ".join(part for part in parts if part)
+
+
+def _first_sentence(text: str) -> str:
+    return _SENTENCE_END.split(text, maxsplit=1)[0]
+
+
+def _how(report: Report) -> str:
+    window = report.window
+    steady = f"{words.seconds(window.steady_s)} of steady training"
+    if window.steady_s < window.observed_s - 0.5:
+        steady += f" within {words.seconds(window.observed_s)}"
+    ended = words.ENDED.get(window.ended, window.ended)
+    parts = [f"Watched {steady}, {window.rate_hz:g} looks a second, until {ended}."]
+    if window.phases:
+        left_out = ", ".join(f"{phase.name} ({words.seconds(phase.end_s - phase.start_s)})" for phase in window.phases)
+        parts.append(f"Left out: {left_out}.")
+    parts.append("Ranges are 90% intervals. Nothing was changed in the job.")
+    return " ".join(parts) + f"\n{report.created_at}, {report.tool.name} {report.tool.version}"

@@ -6,16 +6,15 @@ Format: a zlib stream of JSON lines, flushed once a second. The first line is th
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 
 from mlscale.errors import UnreadableInput
 
@@ -38,8 +37,7 @@ class StackFrame:
 Stack: TypeAlias = tuple[StackFrame, ...]  # leaf first
 
 
-@dataclass(frozen=True)
-class ThreadSample:
+class ThreadSample(NamedTuple):
     """One look at one thread. `target` is what a blocked thread waits on: "file:/p", "socket:1.2.3.4:80", "pipe"."""
 
     t: float
@@ -56,8 +54,7 @@ class ThreadSample:
     )
 
 
-@dataclass(frozen=True)
-class ProcessSample:
+class ProcessSample(NamedTuple):
     """Cumulative counters of one process: CPU seconds of all threads, /proc/PID/io, faults."""
 
     t: float
@@ -72,8 +69,7 @@ class ProcessSample:
     rss_bytes: int
 
 
-@dataclass(frozen=True)
-class Counter:
+class Counter(NamedTuple):
     """A progress counter inside a process, such as "batches" yielded to the loop or a worker's batch number."""
 
     t: float
@@ -82,8 +78,7 @@ class Counter:
     value: float
 
 
-@dataclass(frozen=True)
-class ProcessSeen:
+class ProcessSeen(NamedTuple):
     """A process of the job. `role`: training, worker, or helper (neither). `command` is redacted."""
 
     t: float
@@ -91,36 +86,32 @@ class ProcessSeen:
     parent: int
     role: str
     command: str
-    facts: Mapping[str, Json] = field(default_factory=dict)
+    facts: Mapping[str, Json]
 
 
-@dataclass(frozen=True)
-class ProcessGone:
+class ProcessGone(NamedTuple):
     """A process that ended."""
 
     t: float
     pid: int
 
 
-@dataclass(frozen=True)
-class MachineSample:
+class MachineSample(NamedTuple):
     """Once a second: CPU times, quota counters, pressure, memory, per-device counters. Keys as the kernel names them."""
 
     t: float
     values: Mapping[str, Json]
 
 
-@dataclass(frozen=True)
-class GpuSample:
+class GpuSample(NamedTuple):
     """One look at one GPU through NVML. Keys are absent where the driver has no answer."""
 
     t: float
-    index: int
+    gpu: int
     values: Mapping[str, Json]
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """Something found once: `name` is its kind ("store", "loader", "gpu", "limit", "image", "denied", ...)."""
 
     t: float
@@ -140,7 +131,6 @@ _TAGS: dict[str, type[Any]] = {
     "f": Fact,
 }
 _TAG_OF = {kind: tag for tag, kind in _TAGS.items()}
-_FIELDS = {kind: tuple(f.name for f in dataclasses.fields(kind)) for kind in _TAG_OF}
 
 
 @dataclass(frozen=True)
@@ -180,10 +170,9 @@ class Recorder:
         """Appends an event."""
         self.events.append(event)
         if self._writer is not None:
-            kind = type(event)
-            fields = [getattr(event, name) for name in _FIELDS[kind]]
-            fields[0] = round(fields[0], 4)  # 0.1 ms is finer than any sample is apart
-            self._write(json.dumps([_TAG_OF[kind], *fields], default=str, separators=(",", ":")))
+            # 0.1 ms is finer than any two samples are apart.
+            row = [_TAG_OF[type(event)], round(event.t, 4), *event[1:]]
+            self._write(json.dumps(row, default=str, separators=(",", ":")))
 
     def finish(self, ended: str, observed_s: float) -> Recording:
         """Closes the stream with the reason and gives the recording."""

@@ -23,6 +23,7 @@ EPOLL = {22} if IS_ARM else {232, 281}
 WAIT_CHILD = {260, 95} if IS_ARM else {61, 247}
 FSYNC = {82, 83, 81, 84} if IS_ARM else {74, 75, 162, 277, 306}
 IOCTL = {29} if IS_ARM else {16}
+_SLEEPS = NANOSLEEP | FUTEX | POLL | SELECT | EPOLL | WAIT_CHILD  # waits that are never uninterruptible
 WAIT_FAULT = -1  # blocked, but not in a system call: a page fault
 
 
@@ -76,7 +77,7 @@ class ThreadFiles:
             return None, None
 
     def syscall(self) -> tuple[int, ...] | None:
-        """(number, six arguments) while blocked; (-1,) in a fault; None while running or where it may not be read."""
+        """(number, first three arguments) while blocked; (-1,) in a fault; None while running or where it may not be read."""
         if self._syscall is None:
             return None
         try:
@@ -88,7 +89,25 @@ class ThreadFiles:
         number = int(words[0])
         if number < 0:
             return (WAIT_FAULT,)
-        return (number, *(int(word, 16) for word in words[1:7]))
+        return (number, *(int(word, 16) for word in words[1:4]))
+
+    def state_and_syscall(self) -> tuple[str, tuple[int, ...] | None]:
+        """Both, at the price of one where the system call tells the state by itself. Raises ProcessLookupError."""
+        if self._syscall is None:
+            return self.state(), None
+        try:
+            words = os.pread(self._syscall, 200, 0).split()
+        except OSError:
+            return self.state(), None
+        if not words:
+            return self.state(), None
+        if words[0] == b"running":
+            return "R", None
+        number = int(words[0])
+        if number < 0:
+            return self.state(), (WAIT_FAULT,)
+        call = (number, *(int(word, 16) for word in words[1:4]))
+        return ("S" if number in _SLEEPS else self.state()), call
 
     @property
     def sees_syscalls(self) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mlscale.loaders.kind import on_stack
 from mlscale.loaders.known import LOADERS
 from mlscale.observe import proc
-from mlscale.observe.python.memory import Torn, Unreadable
+from mlscale.observe.python.memory import Unreadable
 from mlscale.observe.python.reader import Frame, Interpreter
 from mlscale.observe.waits import Waits
 from mlscale.recording import Counter, Fact, Recorder, Stack, StackFrame, ThreadSample
@@ -14,8 +16,27 @@ _ITERATORS = tuple(name for kind in LOADERS for name in kind.iterators)
 _COUNTER_OF = {name: kind.counter for kind in LOADERS for name in kind.iterators}
 _FIND_EVERY_S = 1.0  # a walk over all variables of the training thread's frames, for the loop's iterator
 _IMAGE_EVERY_S = 1.0
+_COUNT_EVERY_S = 0.1  # dates a batch to a twentieth of a second on average: 0.3 % of a rate over 15 s
+_SAME_S = 0.5  # for which a blocked thread's stack is taken for the same, when its place and its wait are
 _MAX_FRAMES = 64
 _INNER_THREADS = 8  # of a worker that waits for threads of its own
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Depths in a stack of the functions whose locals are read; None where they are not on it."""
+
+    next: int | None
+    worker_loop: int | None
+    resize: int | None
+    leaf_is_queue: bool
+
+
+def _depth(frames: list[Frame], function: str, file: str) -> int | None:
+    for depth, frame in enumerate(frames):
+        if frame.function.rpartition(".")[2] == function and frame.filename.endswith(file):
+            return depth
+    return None
 
 
 class Watched:
@@ -33,6 +54,9 @@ class Watched:
         self._recorder = recorder
         self._files: dict[int, proc.ThreadFiles] = {}
         self._ids: dict[tuple[int, ...], int] = {}
+        self._places: dict[int, _Places] = {}
+        self._same: dict[object, tuple[float, int | None, str | None, tuple[int, ...], list[int]]] = {}
+        self._counted_at = -10.0
         self._iterator: int | None = None
         self._iterators: dict[int, int] = {}
         self._slot: tuple[int, float] | None = None
@@ -71,42 +95,59 @@ class Watched:
         files = self._files.get(tid)
         if files is None:
             files = self._files[tid] = proc.ThreadFiles(self.pid, tid)
-        state = files.state()
-        call = None if state == "R" else files.syscall()
+        state, call = files.state_and_syscall()
         interpreter, thread = self.interpreter, self.tids.get(tid)
-        frames: list[Frame] = []
-        stack = moved = None
+        codes: tuple[int, ...] = ()
+        addresses: list[int] = []
+        stack = moved = target = place = None
         if interpreter is not None and thread is not None:
-            before = interpreter.place(thread) if state == "R" else None
-            frames = interpreter.stack(thread, _MAX_FRAMES)
-            if frames:
-                stack = self._intern(frames)
-        target = None
-        if call is not None:
-            target = self.waits.target(call, interpreter.read if interpreter else None)
-            if target == "futex" and self.role == "worker" and tid == self.main_tid:
-                target = self._inner(frames) or target
+            place = interpreter.place(thread)
+        # The same call from the same instruction of the same frame, a moment later: the same stack and the same wait.
+        key = (tid, call, place) if call is not None and place is not None and state == "S" else None
+        known = self._same.get(key) if key is not None else None
+        if known is not None and t < known[0]:
+            _, stack, target, codes, addresses = known
+        else:
+            if interpreter is not None and thread is not None:
+                codes, addresses = interpreter.walk(thread, _MAX_FRAMES)
+                if codes:
+                    stack = self._ids.get(codes)
+                    if stack is None:
+                        stack = self._intern(codes)
+            if call is not None:
+                target = self.waits.target(call, interpreter.read if interpreter else None)
+                if target == "futex" and self.role == "worker" and tid == self.main_tid:
+                    target = self._inner(stack) or target
+            if key is not None:
+                if len(self._same) > 64:
+                    self._same.clear()
+                self._same[key] = (t + _SAME_S, stack, target, codes, addresses)
         cpu_ns, queue_ns = files.schedule_ns()
-        if interpreter is not None and thread is not None and state == "R" and before is not None:
+        if interpreter is not None and thread is not None and state == "R" and place is not None:
             # Everything above took some 100 microseconds: bytecode moves on within one.
-            moved = interpreter.place(thread) != before
+            moved = interpreter.place(thread) != place
         sample = ThreadSample(
             t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved
         )
         self._recorder.add(sample)
-        if tid == self.main_tid and interpreter is not None:
-            if self.role == "training":
-                self._count(frames, t)
-            elif self.role == "worker":
-                self._count_worker(frames, t)
-                self._image(frames, t)
-            if self.role == "training":
-                self._image(frames, t)
+        if tid == self.main_tid and stack is not None:
+            places = self._places[stack]
+            if self.role == "training" and t - self._counted_at >= _COUNT_EVERY_S:
+                self._counted_at = t
+                self._count(codes, addresses, places, t)
+            elif places.worker_loop is not None:
+                self._count_worker(self._frame(codes, addresses, places.worker_loop), t)
+            if places.resize is not None and t - self._image_at >= _IMAGE_EVERY_S:
+                self._image(self._frame(codes, addresses, places.resize), t)
         return sample
 
-    def _inner(self, frames: list[Frame]) -> str | None:
+    def _frame(self, codes: tuple[int, ...], addresses: list[int], depth: int) -> Frame:
+        assert self.interpreter is not None
+        return self.interpreter.frame(codes[depth], addresses[depth])
+
+    def _inner(self, stack: int | None) -> str | None:
         """What the threads do that a worker's main thread waits for: "futex" alone says nothing."""
-        if frames and frames[0].filename.endswith("multiprocessing/queues.py"):
+        if stack is not None and self._places[stack].leaf_is_queue:
             return None
         for tid in proc.threads_of(self.pid)[1 : _INNER_THREADS + 1]:
             try:
@@ -123,20 +164,24 @@ class Watched:
                 continue
         return None
 
-    def _intern(self, frames: list[Frame]) -> int:
-        key = tuple(frame.code for frame in frames)
-        known = self._ids.get(key)
-        if known is None:
-            stack: Stack = tuple(StackFrame(frame.function, frame.filename, frame.line) for frame in frames)
-            known = self._ids[key] = self._recorder.stack(stack)
+    def _intern(self, codes: tuple[int, ...]) -> int:
+        assert self.interpreter is not None
+        frames = [self.interpreter.frame(code) for code in codes]
+        known = self._ids[codes] = self._recorder.stack(stack_of(frames))
+        self._places[known] = _Places(
+            _depth(frames, "__next__", "utils/data/dataloader.py"),
+            _depth(frames, "_worker_loop", "utils/data/_utils/worker.py"),
+            _depth(frames[:4], "resize", "PIL/Image.py"),
+            frames[0].filename.endswith("multiprocessing/queues.py"),
+        )
         return known
 
-    def _count(self, frames: list[Frame], t: float) -> None:
+    def _count(self, codes: tuple[int, ...], addresses: list[int], places: _Places, t: float) -> None:
         """Records how many batches the loop was given."""
         interpreter = self.interpreter
         if interpreter is None:
             return
-        found = self._current_iterator(frames, t)
+        found = self._current_iterator(codes, addresses, places, t)
         if found is not None and found != self._iterator:
             self._iterator, self._slot = found, None
             if found not in self._iterators:
@@ -157,21 +202,20 @@ class Watched:
         if value is not None and 0 <= value < 1 << 40:
             self._recorder.add(Counter(t, self.pid, f"yielded#{self._iterators[self._iterator]}", value))
 
-    def _current_iterator(self, frames: list[Frame], t: float) -> int | None:
+    def _current_iterator(self, codes: tuple[int, ...], addresses: list[int], places: _Places, t: float) -> int | None:
         """The DataLoader iterator in use: `self` of its `__next__`, or held by a frame of the training loop."""
         interpreter = self.interpreter
         if interpreter is None:
             return None
-        for frame in frames:
-            if frame.function.endswith("__next__") and frame.filename.endswith("utils/data/dataloader.py"):
-                found = interpreter.local(frame, "self")
-                if found and interpreter.type_name(found) in _ITERATORS:
-                    return found
+        if places.next is not None:
+            found = interpreter.local(self._frame(codes, addresses, places.next), "self")
+            if found and interpreter.type_name(found) in _ITERATORS:
+                return found
         if t - self._found_at < _FIND_EVERY_S:
             return None
         self._found_at = t
-        for frame in frames[:40]:
-            found = interpreter.find(frame, _ITERATORS)
+        for depth in range(min(len(codes), 40)):
+            found = interpreter.find(self._frame(codes, addresses, depth), _ITERATORS)
             if found is not None and interpreter.type_name(found) in _ITERATORS:
                 return found
         return None
@@ -194,13 +238,10 @@ class Watched:
             facts["batch_size"] = interpreter.int_at(interpreter.attribute(sampler, "batch_size"))
         self._recorder.add(Fact(t, "iterator", facts))
 
-    def _count_worker(self, frames: list[Frame], t: float) -> None:
+    def _count_worker(self, loop: Frame, t: float) -> None:
         """Records a PyTorch worker's batch number and the length of its index list, from locals of `_worker_loop`."""
         interpreter = self.interpreter
         if interpreter is None:
-            return
-        loop = next((f for f in reversed(frames) if f.function == "_worker_loop"), None)
-        if loop is None:
             return
         number = interpreter.int_at(interpreter.local(loop, "idx"))
         if number is not None and number >= 0:
@@ -216,27 +257,25 @@ class Watched:
             }
             self._recorder.add(Fact(t, "loader_worker", facts))
 
-    def _image(self, frames: list[Frame], t: float) -> None:
+    def _image(self, frame: Frame, t: float) -> None:
         """Records what size an image was stored at, and what size is made of it: locals of PIL's Image.resize."""
         interpreter = self.interpreter
-        if interpreter is None or t - self._image_at < _IMAGE_EVERY_S:
+        if interpreter is None:
             return
-        for frame in frames[:4]:
-            if frame.function in ("Image.resize", "resize") and frame.filename.endswith("PIL/Image.py"):
-                image = interpreter.local(frame, "self")
-                wanted = [interpreter.int_at(item) for item in interpreter.items_at(interpreter.local(frame, "size"))]
-                size = interpreter.attribute(image, "_size") if image else None
-                stored = [interpreter.int_at(item) for item in interpreter.items_at(size)]
-                box = [
-                    v if v is not None else interpreter.float_at(item)
-                    for item in interpreter.items_at(interpreter.local(frame, "box"))
-                    for v in (interpreter.int_at(item),)
-                ]
-                if len(wanted) == 2 and len(stored) == 2 and None not in wanted and None not in stored:
-                    self._image_at = t
-                    facts = {"stored": stored, "wanted": wanted, "box": box if len(box) == 4 else None}
-                    self._recorder.add(Fact(t, "image", facts))
-                return
+        image = interpreter.local(frame, "self")
+        wanted = [interpreter.int_at(item) for item in interpreter.items_at(interpreter.local(frame, "size"))]
+        size = interpreter.attribute(image, "_size") if image else None
+        stored = [interpreter.int_at(item) for item in interpreter.items_at(size)]
+        if len(wanted) != 2 or len(stored) != 2 or None in wanted or None in stored:
+            return
+        box: list[float | None] = []
+        for item in interpreter.items_at(interpreter.local(frame, "box")):
+            whole = interpreter.int_at(item)
+            box.append(whole if whole is not None else interpreter.float_at(item))
+        self._image_at = t
+        self._recorder.add(
+            Fact(t, "image", {"stored": stored, "wanted": wanted, "box": box if len(box) == 4 else None})
+        )
 
     def close(self) -> None:
         """Gives all descriptors back."""
@@ -266,6 +305,3 @@ def training_thread(process: Watched) -> int:
         if tid != process.pid and trains(stack_of(process.frames(tid))):
             return tid
     return process.main_tid if process.main_tid in process.tids or not process.tids else process.pid
-
-
-__all__ = ["Torn", "Watched", "stack_of", "training_thread"]

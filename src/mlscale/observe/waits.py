@@ -22,6 +22,7 @@ class Waits:
         self._mounts = storage.mounts(pid)
         self._peers: dict[str, str] = {}
         self._peers_at = 0.0
+        self._pipes: set[int] = set()  # known until `forget`: descriptors are reused, pipes of queues hardly ever
         self.examples: dict[str, str] = {}  # target -> one path seen there
         self._mapped: str | None = None
         self._mapped_at = 0.0
@@ -43,6 +44,10 @@ class Waits:
                 return found
         return None
 
+    def forget(self) -> None:
+        """Looks at every descriptor anew from here on."""
+        self._pipes.clear()
+
     def _descriptors(self, call: tuple[int, ...], read: ReadMemory | None) -> list[int]:
         number = call[0]
         if number in proc.EPOLL:
@@ -63,9 +68,13 @@ class Waits:
         return []
 
     def _behind(self, fd: int) -> str | None:
+        if fd in self._pipes:
+            return "pipe"
         link = proc.descriptor(self._pid, fd)
         if link is None:
             return None
+        if link.startswith("pipe:"):
+            self._pipes.add(fd)
         if link.startswith("/dev/nvidia"):
             return "gpu"
         if link.startswith("/"):

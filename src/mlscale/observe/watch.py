@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import platform
 import random
@@ -33,7 +34,8 @@ from mlscale.recording import (
     ThreadSample,
 )
 
-LOOKS_PER_TICK = 2  # at the training thread, whose time is what is to be explained
+TRAINING_LOOKS = 1.5  # at the training thread, per look at one that prepares data: its time is what is to be explained
+COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
 CPU_BUDGET_CORES = 0.007  # own CPU use, above which fewer threads are looked at
 GPU_EVERY_S = 0.25
 FULL_TREE_EVERY_S = 5.0
@@ -103,6 +105,8 @@ def watch(
     recorder = Recorder(_header(target, rate_hz, limits), writer)
     gpus = Gpus()
     tree = Tree(target.pid, recorder)
+    gc.collect()
+    gc.freeze()  # what is there stays: no need to walk over it again while watching
     try:
         return _Loop(target, tree, gpus, limits, recorder, duration_s, rate_hz).run(on_progress, stop, enough)
     finally:
@@ -140,7 +144,7 @@ class _Loop:
         self._gpu_turn = 0
         self._lost: set[int] = set()
         self._iteration: dict[tuple[int, str], float] = {}
-        self._next_gpu = self._next_second = self._next_full = 0.0
+        self._next_counters = self._next_gpu = self._next_second = self._next_full = 0.0
         self._events_read = 0
         self._asked_at = 10.0
 
@@ -157,7 +161,7 @@ class _Loop:
             self.recorder.add(Fact(0.0, "gpu", fact))
         if self.gpus.reason:
             self.recorder.add(Fact(0.0, "no_gpu", {"reason": self.gpus.reason}))
-        step = 1 / (self.rate_hz * LOOKS_PER_TICK)
+        step = 1 / (self.rate_hz * TRAINING_LOOKS)
         slot = 0.0
         ended = "duration"
         while True:
@@ -188,6 +192,8 @@ class _Loop:
             pause = slot + self._random.random() * step - self.now()
             if pause > 0:
                 time.sleep(pause)
+        if ended != "job exited":
+            self._read_counters(self.now())
         return self.recorder.finish(ended, self.now())
 
     def _each_second(self, now: float) -> None:
@@ -202,8 +208,10 @@ class _Loop:
                     process.refresh()
                 if process.role == "training" and (full or self.started is None):
                     process.main_tid = training_thread(process)
-            self._process_sample(process, now)
-        self.recorder.add(MachineSample(now, machine.sample(self.limits, self._disks)))
+            process.waits.forget()
+        if now >= self._next_counters:
+            self._next_counters = now + COUNTERS_EVERY_S - 0.5
+            self._read_counters(now)
         self._notice_stores(now)
         self._follow_counters(now)
         used = time.thread_time() - self._cpu_before
@@ -212,6 +220,11 @@ class _Loop:
             self.pause = min(self.pause + 1, 8)
         elif used < CPU_BUDGET_CORES * 0.7:
             self.pause = max(self.pause - 1, 1)
+
+    def _read_counters(self, now: float) -> None:
+        for process in self.tree.processes.values():
+            self._process_sample(process, now)
+        self.recorder.add(MachineSample(now, machine.sample(self.limits, self._disks)))
 
     def _process_sample(self, process: Watched, now: float) -> None:
         try:
@@ -243,7 +256,7 @@ class _Loop:
             process = self._training_turn.pop()
             with contextlib.suppress(ProcessLookupError):
                 self.seen.add(process.look(process.main_tid, now))
-        if self.pause > 1 and self._random.random() > 1 / self.pause:
+        if self._random.random() * TRAINING_LOOKS * self.pause > 1:
             return
         if not self._turn:
             self._turn = self._preparers()

@@ -54,7 +54,7 @@ class Interpreter:
         self._at: Layout = layout
         self._runtime = runtime
         self._memory = Memory(pid)
-        self._codes: dict[int, _Code | None] = {}
+        self._codes: dict[int, _Code] = {}
         self._types: dict[int, str] = {}
         self._indices: dict[tuple[int, str], int] = {}
         try:
@@ -98,34 +98,49 @@ class Interpreter:
         # Another C library: the id stands somewhere in the descriptor.
         return next((word for (word,) in struct.iter_unpack("<I", data) if word in tids), 0)
 
-    def stack(self, thread: int, limit: int = 64) -> list[Frame]:
-        """The frames of a thread, leaf first, at most `limit`. [] where there are none or they changed meanwhile."""
+    def walk(self, thread: int, limit: int = 64) -> tuple[tuple[int, ...], list[int]]:
+        """Remote addresses of a thread's code objects and of its frames, leaf first. () where it changed meanwhile."""
         memory, layout = self._memory, self._at
-        frames: list[Frame] = []
+        code_word, previous_word, owner_at = layout.frame_code >> 3, layout.frame_previous >> 3, layout.frame_owner
+        known = self._codes
+        codes: list[int] = []
+        addresses: list[int] = []
         try:
             address = memory.word(thread + layout.thread_frame)
             if layout.cframe_frame >= 0:
                 address = memory.word(address + layout.cframe_frame)
-            block, block_at = b"", 0
+            block, words, block_at = b"", memoryview(b"").cast("Q"), 0
             for _ in range(limit * 2):
-                if not address or len(frames) >= limit:
+                if not address or len(codes) >= limit:
                     break
                 here = address - block_at
                 if here < 0 or here + 88 > len(block):
                     block, block_at = self._block(address)
+                    words = memoryview(block).cast("Q")
                     here = address - block_at
-                code_at = int.from_bytes(block[here + layout.frame_code : here + layout.frame_code + 8], "little")
-                owner = block[here + layout.frame_owner] if layout.frame_owner >= 0 else 0
-                if owner != at.OWNED_BY_C_STACK:
-                    code = self._codes[code_at] if code_at in self._codes else self._read_code(code_at)
-                    if code is not None:
-                        frames.append(Frame(code.function, code.filename, code.line, address, code_at))
-                address = int.from_bytes(
-                    block[here + layout.frame_previous : here + layout.frame_previous + 8], "little"
-                )
+                if owner_at < 0 or block[here + owner_at] != at.OWNED_BY_C_STACK:
+                    code_at = words[(here >> 3) + code_word]
+                    if code_at in known or self._read_code(code_at) is not None:
+                        codes.append(code_at)
+                        addresses.append(address)
+                address = words[(here >> 3) + previous_word]
+                if address & 7:
+                    raise Torn
         except Torn:
-            pass
-        return frames
+            return (), []  # half a stack would be taken for another one
+        return tuple(codes), addresses
+
+    def frame(self, code_at: int, address: int = 0) -> Frame:
+        """What is known of a code object that `walk` gave."""
+        code = self._codes.get(code_at)
+        if code is None:
+            return Frame("?", "?", 0, address, code_at)
+        return Frame(code.function, code.filename, code.line, address, code_at)
+
+    def stack(self, thread: int, limit: int = 64) -> list[Frame]:
+        """The frames of a thread, leaf first, at most `limit`. [] where there are none or they changed meanwhile."""
+        codes, addresses = self.walk(thread, limit)
+        return [self.frame(code, address) for code, address in zip(codes, addresses, strict=True)]
 
     def place(self, thread: int) -> tuple[int, bytes] | None:
         """Where a thread's interpreter is: frame and instruction. Two looks that differ show Python at work."""
@@ -159,7 +174,7 @@ class Interpreter:
     def _block(self, address: int) -> tuple[bytes, int]:
         """Memory around a frame that is likely to hold its callers too: one system call instead of one per frame."""
         if self._at.attributes != "dictoffset":  # from 3.11 on, frames lie on a stack of their own
-            start = max(address - _STACK_BLOCK, 0)
+            start = max(address - _STACK_BLOCK, 0) & ~7
             try:
                 return self._memory.read(start, _STACK_BLOCK + 88), start
             except Torn:
@@ -250,7 +265,7 @@ class Interpreter:
         if how != "dictoffset" and flags & at.MANAGED_DICT:
             values = 0
             if how == "values-32":
-                values, table = struct.unpack("<QQ", memory.read(obj - 32, 16))
+                values, table = self._words(obj - 32, 2)
             else:
                 table = memory.word(obj - 24)
                 if how == "tagged-24" and table & 1:
@@ -269,7 +284,7 @@ class Interpreter:
 
     def _item(self, table: int, name: str) -> int:
         """Where dict[name] stands, for string keys."""
-        keys, values = struct.unpack("<QQ", self._memory.read(table + at.DICT_KEYS, 16))
+        keys, values = self._words(table + at.DICT_KEYS, 2)
         index = self._index(keys, name)
         if values:
             return values + self._at.values + 8 * index
@@ -279,7 +294,7 @@ class Interpreter:
     def _entries(self, keys: int) -> tuple[int, int, int]:
         """Size of an entry, where the entries start, and how many there are."""
         if self._at.keys_kind < 0:
-            size, _, _, count = struct.unpack("<QQQQ", self._memory.read(keys + 8, 32))
+            size, _, _, count = self._words(keys + 8, 4)
             width = 1 if size <= 0xFF else 2 if size <= 0xFFFF else 4
             return 24, keys + 40 + size * width, min(count, _MAX_KEYS)
         head = self._memory.read(keys, 32)

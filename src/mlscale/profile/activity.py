@@ -1,0 +1,155 @@
+"""What a thread is doing, from one look at it: its stack, its state, and what it waits on. Pure."""
+
+from __future__ import annotations
+
+from mlscale.loaders.kind import LoaderKind, Where, depth_of, on_stack
+from mlscale.loaders.known import LOADERS
+from mlscale.recording import Stack, StackFrame, ThreadSample
+
+ALL_WAITS = tuple(place for kind in LOADERS for place in kind.waits)
+ALL_STARTS = tuple(place for kind in LOADERS for place in kind.starts)
+
+# Saving: the functions that people's checkpoints end up in.
+_SAVES = (
+    Where("save", "torch/serialization.py"),
+    Where("*", "torch/distributed/checkpoint/state_dict_saver.py"),
+    Where("save_file", "safetensors/torch.py"),
+    Where("save", "jax/experimental/orbax.py"),
+)
+_SAVE_NAMES = ("save_checkpoint", "save_model", "save_state", "save_pretrained", "write_checkpoint")
+_COMMUNICATION = (
+    Where("*", "torch/distributed/distributed_c10d.py"),
+    Where("*", "torch/distributed/_functional_collectives.py"),
+    Where("*", "torch/distributed/algorithms/join.py"),
+)
+_STEP_PARTS = (
+    "/torch/nn/",
+    "/torch/autograd/",
+    "/torch/optim/",
+    "/torch/_tensor.py",
+    "/torch/amp/",
+    "/torch/_dynamo/",
+    "/torch/_inductor/",
+    "/torch/cuda/",
+    "/torch/_compile.py",
+    "/tensorflow/python/eager/",
+    "/keras/src/",
+    "/jax/_src/",
+)
+# Names that users give to the step itself; a step that is one long call leaves no other trace on the stack.
+_STEP_NAMES = ("forward", "backward", "step", "train_batch", "compute_loss", "forward_backward")
+_EVALUATION_STARTS = ("evaluat", "validat", "eval_", "_evaluat", "_validat", "run_eval", "run_valid")
+
+IDLE_WAITS = ("pipe", "unix", "futex", "child", "eventfd", "anon_inode")
+
+
+def name_of(frame: StackFrame) -> str:
+    """The function's own name, without its class."""
+    return frame.function.rpartition(".")[2]
+
+
+def is_library(frame: StackFrame) -> bool:
+    """Whether a frame belongs to the standard library or to an installed package, and not to the user's code."""
+    name = frame.filename
+    return (
+        name.startswith("<frozen") or "/site-packages/" in name or "/dist-packages/" in name or "/lib/python3" in name
+    )
+
+
+def names_a_step(frame: StackFrame) -> bool:
+    """Whether a function's name says that it is the training step."""
+    name = name_of(frame).lower()
+    return name in _STEP_NAMES or name.endswith("_step") or name.startswith("step_")
+
+
+def training_activity(stack: Stack) -> str:
+    """data, start, save, communication, evaluation, step, or "own": the user's code, which the state must tell apart."""
+    if any(name_of(frame).startswith(_EVALUATION_STARTS) for frame in stack):
+        return "evaluation"
+    if on_stack(stack, ALL_STARTS):
+        return "start"
+    if on_stack(stack, ALL_WAITS):
+        return "data"
+    if on_stack(stack, _SAVES) or any(name_of(frame).startswith(_SAVE_NAMES) for frame in stack):
+        return "save"
+    if on_stack(stack, _COMMUNICATION):
+        return "communication"
+    if any(part in frame.filename for frame in stack for part in _STEP_PARTS):
+        return "step"
+    if any(names_a_step(frame) for frame in stack if not is_library(frame)):
+        return "step"
+    return "own"
+
+
+def own_activity(sample: ThreadSample) -> str:
+    """What the user's code does outside any known function: python, call, sleep, file, gpu, wait."""
+    if sample.state == "R":
+        return "python" if sample.moved else "call"
+    target = sample.target or ""
+    if target == "sleep":
+        return "sleep"
+    if target == "gpu":
+        return "gpu"
+    if target.startswith(("file:", "fault:")):
+        return "file"
+    return "wait"
+
+
+def is_store(target: str | None) -> bool:
+    """Whether a wait is for a place that data comes from."""
+    return target is not None and target.startswith(("file:", "fault:", "socket:"))
+
+
+def worker_activity(sample: ThreadSample, stack: Stack | None, kind: LoaderKind | None) -> str:
+    """compute, io_wait, gil_wait, hand_over, idle or other, of a thread that prepares data."""
+    target = sample.target
+    if kind is not None and stack:
+        prepares = depth_of(stack, kind.worker_prepares)
+        inside = prepares is not None or not kind.worker_prepares
+        idle, hand_over = depth_of(stack, kind.worker_idle), depth_of(stack, kind.worker_hand_over)
+        if prepares is None and hand_over is not None and sample.state != "R":
+            return "hand_over"
+        if prepares is None and idle is not None and sample.state != "R":
+            return "idle"
+        if sample.state == "R":
+            return "compute"
+        if is_store(target) or sample.state == "D":
+            return "io_wait"
+        if target == "sleep":
+            # A data set that sleeps stands in for a store that answers late.
+            return "io_wait" if inside else "idle"
+        if target == "running":
+            return "compute"
+        if target == "futex":
+            # Blocked in the middle of its own code, with no lock of its own in sight: another thread has the GIL.
+            return "gil_wait" if kind.worker_kind == "thread" and not _waits_for_a_lock(stack) else "other"
+        return "other" if inside else "idle"
+    # Without a stack: by the state alone.
+    if sample.state == "R" or target == "running":
+        return "compute"
+    if is_store(target) or sample.state == "D":
+        return "io_wait"
+    if target == "sleep":
+        return "io_wait"
+    return "idle"
+
+
+_LOCKS = ("/threading.py", "/queue.py", "concurrent/futures/_base.py", "concurrent/futures/thread.py", "asyncio/")
+
+
+def _waits_for_a_lock(stack: Stack) -> bool:
+    return any(part in stack[0].filename for part in _LOCKS)
+
+
+def user_frame(stack: Stack) -> StackFrame | None:
+    """The frame by which people know what this is: the leaf-most of the user's own code."""
+    return next((frame for frame in stack if not is_library(frame)), None)
+
+
+def telling_frame(stack: Stack) -> StackFrame | None:
+    """The function to name: the leaf-most one outside the standard library's plumbing."""
+    for frame in stack:
+        name = frame.filename
+        if not name.startswith("<frozen") and not ("/lib/python3" in name and "-packages/" not in name):
+            return frame
+    return stack[0] if stack else None

@@ -1,0 +1,97 @@
+"""The job's GPUs over the steady window. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlscale.profile.job import Gpu
+from mlscale.profile.timeline import Span, inside
+from mlscale.recording import Fact, GpuSample, Recording
+
+
+@dataclass(frozen=True)
+class Busy:
+    """The GPUs, and their mean busy share; None where no GPU tells it. `spread` bounds a 90 % interval."""
+
+    gpus: tuple[Gpu, ...]
+    fraction: float | None
+    spread: float
+    samples: int
+    memory_used_bytes: float | None
+    memory_busy: float | None
+    power: float | None
+    pcie_bytes_per_s: float | None
+    warnings: tuple[str, ...] = ()
+
+
+def busy_of(recording: Recording, spans: Sequence[Span], pids: Sequence[int]) -> Busy:
+    """Means over the steady window, of the GPUs that the job holds (of all, where the driver does not tell who holds)."""
+    facts = {int(e.values["index"]): e.values for e in recording.events if isinstance(e, Fact) and e.name == "gpu"}
+    holders: dict[int, set[int]] = {}
+    for event in recording.events:
+        if isinstance(event, Fact) and event.name == "gpu_holders":
+            for key, found in event.values.items():
+                holders.setdefault(int(key), set()).update(found)
+    warnings: list[str] = []
+    wanted = [index for index in facts if holders.get(index, set()) & set(pids)]
+    if not wanted:
+        if any(holders.values()):
+            warnings.append(
+                "A GPU is here, and the driver names other processes than this job's as its users: "
+                "either the job trains without it, or it runs in another pid namespace. All GPUs are shown."
+            )
+        wanted = list(facts)
+    gpus = []
+    columns: dict[str, list[float]] = {}
+    for index in sorted(wanted):
+        samples = [
+            e.values for e in recording.events if isinstance(e, GpuSample) and e.gpu == index and inside(e.t, spans)
+        ]
+        gpus.append(_gpu(facts[index], samples))
+        for name in ("busy", "memory_used_bytes", "memory_busy", "power_w", "pcie_bytes_per_s"):
+            columns.setdefault(name, []).extend(float(v[name]) for v in samples if v.get(name) is not None)
+    busy = columns.get("busy", [])
+    limits = [float(facts[i]["power_limit_w"]) for i in wanted if facts[i].get("power_limit_w")]
+    power = _mean(columns.get("power_w"))
+    spread = 1.645 * statistics.stdev(busy) / len(busy) ** 0.5 if len(busy) > 2 else 0.1
+    return Busy(
+        tuple(gpus),
+        _mean(busy),
+        spread,
+        len(busy),
+        _mean(columns.get("memory_used_bytes")),
+        _mean(columns.get("memory_busy")),
+        power / statistics.fmean(limits) if power is not None and limits else None,
+        _mean(columns.get("pcie_bytes_per_s")),
+        tuple(warnings),
+    )
+
+
+def _gpu(fact: Any, samples: Sequence[Any]) -> Gpu:
+    def mean(key: str) -> float | None:
+        return _mean([float(v[key]) for v in samples if v.get(key) is not None])
+
+    power, clock = mean("power_w"), mean("sm_clock_mhz")
+    sm = mean("gpm_sm")
+    reasons = sorted({reason for v in samples for reason in v.get("throttle", [])})
+    return Gpu(
+        index=int(fact["index"]),
+        name=str(fact["name"]),
+        memory_bytes=fact.get("memory_bytes"),
+        mig=bool(fact.get("mig")),
+        busy_fraction=mean("busy"),
+        sm_active_fraction=sm,
+        tensor_active_fraction=mean("gpm_tensor"),
+        dram_active_fraction=mean("gpm_dram"),
+        power_fraction=power / fact["power_limit_w"] if power is not None and fact.get("power_limit_w") else None,
+        sm_clock_fraction=clock / fact["max_sm_clock_mhz"] if clock and fact.get("max_sm_clock_mhz") else None,
+        throttle_reasons=tuple(reasons),
+        signal="NVML utilisation with GPM activity" if sm is not None else "NVML utilisation with power and clocks",
+    )
+
+
+def _mean(values: Sequence[float] | None) -> float | None:
+    return statistics.fmean(values) if values else None

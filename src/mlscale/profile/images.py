@@ -1,0 +1,47 @@
+"""Images stored larger than the model takes them. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from mlscale.profile.job import FunctionShare, Oversized, TrainingThread, Workers
+from mlscale.recording import Fact, Recording
+
+AREA_RATIO = 2.0  # stored pixels per used pixel from which storing them smaller pays (1.4 times the edge)
+_DECODES = ("ImageFile.load", "JpegImageFile.load", "decode", "imdecode", "_draft", "load")
+_RESIZES = ("Image.resize", "resize", "thumbnail")
+
+
+def oversized_of(
+    recording: Recording, workers: Workers | None, thread: TrainingThread | None, inline: bool
+) -> Oversized | None:
+    """Median stored and used sizes, where images are resized down by much; None where they are not, or none was seen."""
+    looks = [e.values for e in recording.events if isinstance(e, Fact) and e.name == "image"]
+    if not looks:
+        return None
+    stored = [(int(v["stored"][0]), int(v["stored"][1])) for v in looks]
+    used = []
+    for v in looks:
+        width, height = float(v["wanted"][0]), float(v["wanted"][1])
+        box = v.get("box")
+        if box:
+            # A crop uses only its box: the whole image at the box's scale is what would have to be stored.
+            width *= v["stored"][0] / max(1.0, box[2] - box[0])
+            height *= v["stored"][1] / max(1.0, box[3] - box[1])
+        used.append((round(width), round(height)))
+    ratios = [s[0] * s[1] / max(1, u[0] * u[1]) for s, u in zip(stored, used, strict=True)]
+    if statistics.median(ratios) < AREA_RATIO:
+        return None
+    functions: Sequence[FunctionShare] = ()
+    if workers is not None and not inline:
+        functions = [f for f in workers.functions if f.activity == "compute"]
+    elif thread is not None:
+        functions = [f for f in thread.functions if f.activity == "data"]
+    total = sum(f.share for f in functions) or 1.0
+    return Oversized(
+        (round(statistics.median(s[0] for s in stored)), round(statistics.median(s[1] for s in stored))),
+        (round(statistics.median(u[0] for u in used)), round(statistics.median(u[1] for u in used))),
+        decode_share=sum(f.share for f in functions if f.name.endswith(_DECODES)) / total,
+        resize_share=sum(f.share for f in functions if f.name.endswith(_RESIZES)) / total,
+    )

@@ -170,9 +170,7 @@ class Recorder:
         """Appends an event."""
         self.events.append(event)
         if self._writer is not None:
-            # 0.1 ms is finer than any two samples are apart.
-            row = [_TAG_OF[type(event)], round(event.t, 4), *event[1:]]
-            self._write(json.dumps(row, default=str, separators=(",", ":")))
+            self._write(line_of(event))
 
     def finish(self, ended: str, observed_s: float) -> Recording:
         """Closes the stream with the reason and gives the recording."""
@@ -188,6 +186,13 @@ class Recorder:
             # A full disk must not cost the user the diagnosis.
             self._writer = None
             self.warnings.append(f"The recording stops here: {error.strerror or error}. The watch went on without it.")
+
+
+def line_of(event: Event) -> str:
+    """An event as it stands in the file."""
+    # 0.1 ms is finer than any two samples are apart.
+    row = [_TAG_OF[type(event)], round(event.t, 4), *event[1:]]
+    return json.dumps(row, default=str, separators=(",", ":"))
 
 
 class RecordingWriter:

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from mlscale.ladder.result import NextStep, Verdict
 from mlscale.profile.job import FunctionShare
-from mlscale.report import terminal, words
+from mlscale.report import layout, terminal, words
 from mlscale.report.build import build_report
 from mlscale.report.report import Report
 from mlscale.report.symbols import fit
@@ -26,7 +26,7 @@ def flat(text: str) -> str:
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
 def test_no_line_is_wider_than_it_may_be(name: str, width: int) -> None:
     lines = terminal.render(samples.ALL[name](), color=False, width=width).splitlines()
-    assert max(map(cell_len, lines)) <= min(width, terminal.WIDEST)
+    assert max(map(cell_len, lines)) <= min(width, layout.WIDEST)
     assert not any(line != line.rstrip() for line in lines)
 
 

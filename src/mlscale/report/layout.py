@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from io import StringIO
 
-from rich.console import RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+WIDEST = 120  # columns: longer lines are hard to follow back
+NARROWEST = 40
 LEFT = 2  # columns by which a section stands in
+
+
+def fitting(width: int) -> int:
+    """The columns to use of `width`."""
+    return max(NARROWEST, min(width, WIDEST))
+
+
+def rendered(parts: Iterable[RenderableType], color: bool, width: int) -> str:
+    """The parts below each other as text of at most `width` columns, with ANSI colours or without any escape."""
+    console = Console(
+        file=StringIO(),
+        width=fitting(width),
+        color_system="standard" if color else None,
+        force_terminal=color,
+        no_color=not color,
+        highlight=False,  # figures are not coloured: colour means something here
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},  # the same report gives the same text anywhere
+    )
+    with console.capture() as captured:
+        console.print(Group(*parts))
+    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")) + "\n"
 
 
 def heading(title: str) -> RenderableType:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from io import StringIO
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
@@ -16,11 +15,8 @@ from rich.text import Text
 from mlscale.ladder.result import RungResult
 from mlscale.report import words
 from mlscale.report.evidence import SIDE_BY_SIDE, evidence
-from mlscale.report.layout import bullets, heading, indented, rows
+from mlscale.report.layout import bullets, fitting, heading, indented, rendered, rows
 from mlscale.report.report import Report
-
-WIDEST = 120  # columns: longer lines are hard to follow back
-NARROWEST = 40
 
 _STATUS = {  # mark, style
     "climb": ("▶", "bold green"),
@@ -35,21 +31,8 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 def render(report: Report, *, color: bool, width: int) -> str:
     """The report as text of at most `width` columns, with ANSI colours or without any escape."""
-    console = Console(
-        file=StringIO(),
-        width=max(NARROWEST, min(width, WIDEST)),
-        color_system="standard" if color else None,
-        force_terminal=color,
-        no_color=not color,
-        highlight=False,  # figures are not coloured: colour means something here
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-        _environ={},  # the same report gives the same text anywhere
-    )
-    with console.capture() as captured:
-        console.print(Group(*_parts(report, console.width)))
-    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")) + "\n"
+    width = fitting(width)
+    return rendered(list(_parts(report, width)), color, width)
 
 
 def _parts(report: Report, width: int) -> Iterable[RenderableType]:

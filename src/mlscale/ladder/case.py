@@ -1,0 +1,92 @@
+"""The case before the ladder: the job's profile, its model, and what follows from both. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from mlscale.ladder.result import Bottleneck, SpeedUp
+from mlscale.measure import value_of
+from mlscale.model.pipeline import Pipeline, best_workers, throughput, with_workers
+from mlscale.model.whatif import Known, pipeline_of, speedup
+from mlscale.profile.job import JobProfile, Store
+
+# The GPU "hardly waits" when the loop loses less than this in all, or no single cause takes as much as the second.
+WAIT_TOTAL = 0.10  # a saturated GPU is one above 90 % (nvsonar's and TraceML's bounds, research/diagnosing.md)
+WAIT_LARGEST = 0.07
+WORTH = 1.10  # a step that brings less than this is none: a tenth is what a rerun can tell from noise
+FAST_STORE_ERROR = 0.10  # of a promise about another store (target in research/diagnosing.md, section 8)
+STORE_LEFT = 0.02  # of the waiting that stays on a local store: flash answers in 0.1 ms where others take 5 to 50
+
+
+@dataclass(frozen=True)
+class Case:
+    """A profile with its what-ifs. Speed-ups are None where the model's inputs were not seen."""
+
+    profile: JobProfile
+    known: Known | None
+    best_workers: int | None
+    more_workers: SpeedUp | None
+    faster_store: SpeedUp | None
+    endless_cores: SpeedUp | None
+    faster_step: SpeedUp | None
+    bottleneck: Bottleneck = "inconclusive"
+
+    @property
+    def store(self) -> Store | None:
+        """The store that is waited for most."""
+        return self.profile.stores[0] if self.profile.stores else None
+
+    @property
+    def workers(self) -> int:
+        """Loader workers now."""
+        loader = self.profile.job.loader
+        return loader.workers if loader is not None else 0
+
+    def share(self, name: str) -> float:
+        """A share of the training thread's time, 0 where there was no training."""
+        thread = self.profile.training
+        return float(getattr(thread, name)) if thread is not None else 0.0
+
+    def measured(self, name: str) -> float | None:
+        """A measurement's value."""
+        return value_of(self.profile.measurements.get(name))
+
+
+def case_of(profile: JobProfile) -> Case:
+    """Puts the profile into the model."""
+    known = pipeline_of(profile)
+    if known is None:
+        return Case(profile, None, None, None, None, None, None)
+    pipeline = known.pipeline
+    best = best_workers(dataclasses.replace(pipeline, workers=max(1, pipeline.workers)))
+    unsure = any(store.at_ceiling is None and store.wait_share > 0.3 for store in profile.stores)
+    more = speedup(known, lambda p: with_workers(p, best), cores_error=0.03)
+    if unsure and more.value > 1:
+        # A ceiling that cannot be seen from here may be anywhere above what is read now.
+        more = SpeedUp(more.value, min(more.value, 1 + (more.value - 1) * 0.5), more.high)
+    return Case(
+        profile,
+        known,
+        best,
+        more,
+        speedup(known, without_store, extra_error=FAST_STORE_ERROR),
+        speedup(known, without_core_limit, extra_error=FAST_STORE_ERROR),
+        speedup(known, lambda p: dataclasses.replace(p, step_s=p.step_s / 1000, step_cpu_s=0.0)),
+    )
+
+
+def without_store(pipeline: Pipeline) -> Pipeline:
+    """The data on a local store that keeps up."""
+    return dataclasses.replace(pipeline, store_s=pipeline.store_s * STORE_LEFT, store_batches_per_s=None)
+
+
+def without_core_limit(pipeline: Pipeline) -> Pipeline:
+    """Preparation on as many other machines as it takes."""
+    enough = max(pipeline.workers, 1) * 64
+    return dataclasses.replace(pipeline, workers=enough if enough < 64 else 64, cores=1e4, parallelism=None)
+
+
+def now(case: Case) -> float | None:
+    """Batches per second in the model's unit."""
+    return throughput(case.known.pipeline) if case.known is not None else None

@@ -1,0 +1,187 @@
+"""The verdict in words, and the remedies that are no rung. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from mlscale.ladder.case import Case
+from mlscale.ladder.result import Bottleneck, NextStep, RungResult, SpeedUp
+from mlscale.ladder.rungs.data_store import describe
+from mlscale.ladder.rungs.trim_preprocessing import heaviest
+from mlscale.ladder.wording import cores, count, pct, place
+from mlscale.model.whatif import speedup
+from mlscale.profile.job import FunctionShare, Rank
+
+LAGS = 0.10  # a rank that waits this much less for the others than the next is the one that lags
+SELF_MADE_ERROR = 0.05  # of a promise about code that is taken out of the loop
+
+
+def headline(case: Case, bottleneck: Bottleneck) -> str:
+    """One sentence for a tired person."""
+    data, workers, cpu = pct(case.share("data")), case.profile.workers, case.profile.cpu
+    who = "The GPU" if case.profile.host.gpus else "The accelerator"
+    if bottleneck == "loader_workers":
+        if not case.workers:
+            return f"{who} waits {data} of the time: the training thread loads each batch itself (num_workers=0)."
+        if workers is not None and workers.io_wait > workers.compute:
+            now = count(case.workers, "worker")
+            return f"{who} waits {data} of the time for data: {now} wait for the store one read at a time; more can wait at once."
+        return f"{who} waits {data} of the time for data: {count(case.workers, 'loader worker')} cannot keep up, and cores are free."
+    if bottleneck == "storage":
+        return f"{who} waits {data} of the time for data, and the loader waits for {describe(case.store)}, which gives no more."
+    if bottleneck == "preprocessing":
+        if workers is not None and workers.gil_wait > 0.1:
+            return f"{who} waits {data} of the time for data: the loader's threads hold each other up at Python's lock (GIL)."
+        top = heaviest(case)
+        named = f", most of all with {top.name}" if top is not None else ""
+        limit = f"{cores(cpu.limit_cores)}" if cpu is not None else "every core"
+        why = {"quota": " that the container's quota allows", "affinity": " that it is pinned to", "machine": ""}
+        source = why[cpu.limit_source] if cpu is not None else ""
+        return f"{who} waits {data} of the time for data: preparing it fills the {limit}{source}{named}."
+    if bottleneck == "host":
+        top = heaviest_of(case, "host")
+        named = f" {place(top)}" if top is not None else "its own Python code"
+        return f"The training loop spends {pct(case.share('host'))} of its time outside the step and the loader: {named.strip()}."
+    if bottleneck == "checkpoint":
+        return f"Saving stalls the loop {pct(case.share('save'))} of the time: {_saves(case)}."
+    if bottleneck == "communication":
+        slow = straggler(case)
+        lag = (
+            f"rank {slow.rank} (pid {slow.pid}) is the one that lags"
+            if slow
+            else "no rank stands out: it is the exchange itself"
+        )
+        return f"The ranks wait {pct(case.share('communication'))} of the time for each other; {lag}."
+    if bottleneck == "gpu_underfilled":
+        return "The GPU is busy, and most of its units idle: the kernels are too small."
+    if bottleneck == "gpu":
+        if not case.profile.host.gpus and not case.profile.host.accelerator_simulated:
+            return f"The step itself, on the CPU, takes {pct(case.share('step'))} of the time: it wants a GPU."
+        busy = case.measured("gpu_busy_fraction")
+        share = (
+            f"busy {pct(busy)} of the time" if busy is not None else f"at work {pct(case.share('step'))} of the time"
+        )
+        return f"{who} is the limit, as it should be: {share}. Going faster takes more GPU."
+    return "No steady training was seen, so there is no verdict."
+
+
+def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
+    """The evidence in sentences, strongest first."""
+    profile, thread = case.profile, case.profile.training
+    if thread is None:
+        return (profile.not_steady_reason,) if profile.not_steady_reason else ()
+    found = [
+        "The training thread's time: "
+        + ", ".join(
+            f"{pct(getattr(thread, name))} {label}"
+            for name, label in (
+                ("data", "waiting for data" if case.workers else "loading data"),
+                ("step", "in the step"),
+                ("host", "in other host work"),
+                ("save", "saving"),
+                ("communication", "waiting for other ranks"),
+            )
+            if getattr(thread, name) >= 0.005
+        )
+        + "."
+    ]
+    workers, cpu = profile.workers, profile.cpu
+    if workers is not None and case.workers:
+        parts = (
+            ("compute", "on a CPU"),
+            ("run_queue", "waiting for a core"),
+            ("gil_wait", "waiting for the GIL"),
+            ("io_wait", "waiting for the store"),
+            ("hand_over", "handing over"),
+            ("idle", "idle"),
+        )
+        shares = ", ".join(f"{pct(getattr(workers, n))} {label}" for n, label in parts if getattr(workers, n) >= 0.02)
+        found.append(f"A worker's time ({case.workers} of them): {shares}.")
+    if cpu is not None:
+        found.append(f"The job uses {cores(cpu.job_cores)} of {cores(cpu.limit_cores)}.")
+    if bottleneck in ("storage", "loader_workers") and case.store is not None and case.store.why:
+        found.append(f"{describe(case.store)[0].upper()}{describe(case.store)[1:]}: {case.store.why}.")
+    if case.known is not None and case.more_workers is not None and bottleneck in ("storage", "preprocessing"):
+        found.append(f"The model gives {case.more_workers.value:.2f} times at best for any other number of workers.")
+    return tuple(found)
+
+
+def next_step(case: Case, bottleneck: Bottleneck, ladder: tuple[RungResult, ...]) -> NextStep:
+    """The rung to climb; or the change of code where no rung helps."""
+    climb = next((rung for rung in ladder if rung.status == "climb"), None)
+    if climb is not None:
+        return NextStep(climb.rung, climb.actions, climb.expected_speedup)
+    if bottleneck == "host":
+        top = heaviest_of(case, "host")
+        named = place(top) if top is not None else "the code between two steps"
+        actions = [f"Take {named} out of the loop: do it every N steps, in a thread, or on the GPU"]
+        actions.append("Avoid .item(), .cpu() and print of tensors in each step: each waits for the GPU")
+        return NextStep(None, tuple(actions), _without(case, "host"))
+    if bottleneck == "checkpoint":
+        actions = [
+            "Save in the background: copy the state to CPU memory, and write it in a thread (torch.distributed.checkpoint.async_save)",
+            "Save less often, or to a faster store (local NVMe first, then copy)",
+        ]
+        return NextStep(None, tuple(actions), _without(case, "save"))
+    if bottleneck == "communication":
+        slow = straggler(case)
+        if slow is not None:
+            cause = max((("data", slow.data), ("host", slow.host), ("step", slow.step)), key=lambda pair: pair[1])[0]
+            what = {"data": "it waits for its data", "host": "its host work", "step": "its step is slower"}[cause]
+            return NextStep(
+                None, (f"Look at rank {slow.rank} (pid {slow.pid}) first: {what}. mlscale diagnose --pid {slow.pid}",)
+            )
+        return NextStep(
+            None, ("Exchange less: larger batches, gradient accumulation, lower-precision gradients, better overlap",)
+        )
+    if bottleneck == "gpu_underfilled":
+        return NextStep(None, ("Raise the batch size, fuse kernels (torch.compile), or use CUDA graphs",))
+    if bottleneck == "gpu":
+        return NextStep(
+            None, ("Nothing to cure. If it has to go faster: a bigger GPU, then several in one node, then a cluster",)
+        )
+    return NextStep(
+        None, (case.profile.not_steady_reason or "Watch again while the job trains, or longer: --duration 2m",)
+    )
+
+
+def heaviest_of(case: Case, activity: str) -> FunctionShare | None:
+    """The function of the training thread that takes most time of an activity."""
+    thread = case.profile.training
+    functions = thread.functions if thread is not None else ()
+    return next((function for function in functions if function.activity == activity), None)
+
+
+def straggler(case: Case) -> Rank | None:
+    """The rank that waits least for the others, where the difference is plain."""
+    ranks = sorted(case.profile.job.ranks, key=lambda rank: rank.communication)
+    if len(ranks) < 2 or ranks[1].communication - ranks[0].communication < LAGS:
+        return None
+    return ranks[0]
+
+
+def _saves(case: Case) -> str:
+    thread = case.profile.training
+    if thread is None or not thread.saves_seen:
+        return "checkpoints are written while training waits"
+    return f"{count(thread.saves_seen, 'save')} of about {thread.save_seconds:.2g} s were seen"
+
+
+def _without(case: Case, part: str) -> SpeedUp | None:
+    """The gain when a part of the loop is gone; without a model, from its share alone."""
+    share = case.share(part)
+    busy = (
+        case.share("data") + case.share("step") + case.share("host") + case.share("save") + case.share("communication")
+    )
+    if case.known is None:
+        value = 1 / max(0.05, 1 - share)
+        return SpeedUp(value, max(1.0, value * (1 - 2 * SELF_MADE_ERROR)), value * (1 + 2 * SELF_MADE_ERROR))
+    other = busy - case.share("data")
+    left = max(0.02, (other - share) / other) if other > 0 else 1.0
+    return speedup(
+        case.known,
+        lambda p: dataclasses.replace(
+            p, step_s=p.step_s * left, step_cpu_s=p.step_cpu_s * (left if part == "host" else 1.0)
+        ),
+        extra_error=SELF_MADE_ERROR,
+    )

@@ -1,0 +1,143 @@
+"""Rung 4: is preparation limited by computing? Then only what is necessary should run."""
+
+import dataclasses
+
+from mlscale.ladder.case import Case
+from mlscale.ladder.result import RungResult, SpeedUp
+from mlscale.ladder.rung import Rung, Threshold
+from mlscale.ladder.wording import cores, count, pct, place
+from mlscale.model.pipeline import Pipeline, best_workers
+from mlscale.model.whatif import speedup
+from mlscale.profile.images import AREA_RATIO
+from mlscale.profile.job import FunctionShare
+
+CITATION = 'White paper, "Distributed Computation Frameworks": only necessary processes; reduce images beforehand'
+EVIDENCE = ("worker_cpu_fraction", "prep_cpu_seconds_per_sample", "cpu_used_cores", "cpu_limit_cores")
+TRIM_ERROR = 0.12  # of a promise about smaller images: decoding is near to linear in pixels, not quite
+TOO_MANY = 0.25  # of a worker's time in the run queue: workers stand in each other's way
+ADVICE = (
+    "Do once, before training, what is the same in every epoch: decode, resize, tokenise; store what the model takes.",
+    "Use faster functions for what stays (pillow-simd, torchvision.io, DALI), and one thread per worker in their libraries.",
+)
+
+
+def check(case: Case) -> RungResult:
+    """Climb where workers compute and the cores, the quota or the interpreter lock are used up."""
+    profile = case.profile
+    if profile.training is None:
+        return RungResult("trim_preprocessing", "unknown", "No steady training was seen.", EVIDENCE, citation=CITATION)
+    if case.bottleneck == "preprocessing":
+        gain, actions = _step(case)
+        return RungResult("trim_preprocessing", "climb", _because(case), EVIDENCE, gain, actions, CITATION)
+    if case.bottleneck in ("loader_workers", "storage"):
+        because = "More workers come first." if case.bottleneck == "loader_workers" else "The store comes first."
+        return RungResult("trim_preprocessing", "later", because, EVIDENCE, citation=CITATION)
+    return RungResult("trim_preprocessing", "clear", "Preparation keeps up.", EVIDENCE, citation=CITATION)
+
+
+def _because(case: Case) -> str:
+    cpu, workers = case.profile.cpu, case.profile.workers
+    if workers is not None and workers.gil_wait > 0.1:
+        used = f"{cores(cpu.worker_cores)} together" if cpu is not None else "one core together"
+        return (
+            f"The loader's threads wait {pct(workers.gil_wait)} of their time for Python's lock (GIL): they use {used}."
+        )
+    if cpu is None:
+        return "Preparation computes, and cannot go faster."
+    limits = {
+        "machine": f"all {cores(cpu.limit_cores)} of the machine",
+        "affinity": f"the {cores(cpu.limit_cores)} that the job is pinned to, of {case.profile.host.logical_cpus}",
+        "quota": f"the container's quota of {cores(cpu.limit_cores)}, of {case.profile.host.logical_cpus}",
+    }
+    because = f"Preparation computes and uses up {limits[cpu.limit_source]} ({cores(cpu.job_cores)} in use)."
+    if cpu.limit_source == "quota" and cpu.throttled_fraction:
+        because += " The quota stops the job again and again."
+    if cpu.other_cores > 0.3 * cpu.limit_cores:
+        because += f" Other processes use {cores(cpu.other_cores)} of them."
+    top = heaviest(case)
+    if top is not None:
+        because += f" Most of it goes to {place(top)}."
+    return because
+
+
+def heaviest(case: Case) -> FunctionShare | None:
+    """The function that takes most of the preparation's computing."""
+    workers, thread = case.profile.workers, case.profile.training
+    functions = workers.functions if workers is not None else thread.functions if thread is not None else ()
+    wanted = "compute" if workers is not None else "data"
+    return next((function for function in functions if function.activity == wanted), None)
+
+
+def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
+    """The cheapest change that frees computing, with its promise where it can be computed."""
+    profile = case.profile
+    cpu, workers, known, oversized = profile.cpu, profile.workers, case.known, profile.oversized
+    actions: list[str] = []
+    gain: SpeedUp | None = None
+    if known is not None and cpu is not None and workers is not None and workers.gil_wait > 0.1:
+        target = _processes(known.pipeline)
+        gain = speedup(known, lambda _: target)
+        actions.append(
+            f"Prepare data in {target.workers} processes instead of threads: DataLoader(num_workers={target.workers})"
+        )
+        return gain, tuple(actions)
+    if known is not None and cpu is not None and cpu.limit_source != "machine":
+        more = float(profile.host.logical_cpus if cpu.limit_source == "affinity" else cpu.affinity_cores)
+        gain = speedup(known, lambda p: dataclasses.replace(p, cores=more))
+        what = (
+            "the CPU affinity (taskset, srun --cpus-per-task)"
+            if cpu.limit_source == "affinity"
+            else "the container's CPU quota"
+        )
+        actions.append(f"Raise {what} from {cores(cpu.limit_cores)} to {cores(more)}")
+    if oversized is not None:
+        stored, used = oversized.stored, oversized.used
+        ratio = used[0] * used[1] / (stored[0] * stored[1])
+        left = 1 - (oversized.decode_share + oversized.resize_share) * (1 - ratio)
+        actions.append(
+            f"Store the images at {used[0]}x{used[1]} pixels: they are {stored[0]}x{stored[1]} and are shrunk each time"
+        )
+        if known is not None and gain is None:
+            gain = speedup(
+                known, lambda p: dataclasses.replace(p, prepare_cpu_s=p.prepare_cpu_s * left), extra_error=TRIM_ERROR
+            )
+    if (
+        case.best_workers is not None
+        and workers is not None
+        and workers.run_queue > TOO_MANY
+        and case.workers > case.best_workers
+    ):
+        actions.append(
+            f"DataLoader(..., num_workers={case.best_workers}): {count(case.workers, 'worker')} wait {pct(workers.run_queue)} of "
+            "their time for a core; fewer are as fast and take less memory"
+        )
+    top = heaviest(case)
+    if top is not None and oversized is None:
+        actions.append(
+            f"Make {place(top)} cheaper, or do it once before training: {pct(top.share)} of the workers' time"
+        )
+    if not actions:
+        actions.append("Do once, before training, what is the same in every epoch")
+    return gain, tuple(actions)
+
+
+def _processes(pipeline: Pipeline) -> Pipeline:
+    """The same work in processes, each with a lock of its own."""
+    free = dataclasses.replace(pipeline, parallelism=None)
+    return dataclasses.replace(free, workers=best_workers(free))
+
+
+TRIM_PREPROCESSING = Rung(
+    id="trim_preprocessing",
+    title="Only necessary preprocessing",
+    question="Do the processes that prepare data compute all the time, with no core left?",
+    why="What is computed again in every epoch can be computed once; that frees cores without buying any.",
+    thresholds=(
+        Threshold("stored larger than used", f"{AREA_RATIO:g} times the pixels", "1.4 times the edge: decoding halves"),
+        Threshold("too many workers", f"{TOO_MANY:.0%} of a worker's time in the run queue", "schedstat"),
+        Threshold("error of the promise", f"{TRIM_ERROR:.0%}", "decoding is near to linear in pixels, not quite"),
+    ),
+    advice=ADVICE,
+    citation=CITATION,
+    check=check,
+)

@@ -1,0 +1,32 @@
+"""Figures in sentences. Pure."""
+
+from __future__ import annotations
+
+from mlscale.ladder.result import SpeedUp
+from mlscale.profile.job import FunctionShare
+
+
+def pct(share: float) -> str:
+    """A share in per cent, without decimals."""
+    return f"{share:.0%}"
+
+
+def times(gain: SpeedUp | None) -> str:
+    """A speed-up: "2.1 times"."""
+    return f"{gain.value:.2g} times" if gain is not None else "an unknown amount"
+
+
+def cores(value: float) -> str:
+    """A number of cores: "1 core", "1.5 cores"."""
+    return f"{value:.3g} core{'' if abs(value - 1) < 0.005 else 's'}"
+
+
+def count(value: int, noun: str) -> str:
+    """ "1 worker", "4 workers"."""
+    return f"{value} {noun}{'' if value == 1 else 's'}"
+
+
+def place(function: FunctionShare) -> str:
+    """Where a function is: "log_metrics (train.py:90)"."""
+    file = function.filename.rpartition("/")[2]
+    return f"{function.name} ({file}:{function.line})" if function.line else f"{function.name} ({file})"

@@ -1,0 +1,120 @@
+"""What would happen if: a training job as a closed queueing network. Pure; the equations are in docs/model.md.
+
+Workers prepare batches (cores: a multi-server station; the store: a delay station up to its ceiling), a bounded number
+of prepared batches waits, and the training thread takes one after the other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+MAX_WORKERS = 64
+WITHIN_BEST = 0.02  # the fewest workers within this of the most that can be had (loadtune's rule; issue 2)
+_FIXED_POINT = 12
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One rank's pipeline. Times in seconds per batch."""
+
+    workers: int  # 0: the training thread prepares each batch itself
+    prefetch: int  # batches per worker that may be ready or under way
+    cores: float  # that preparation and training may use together
+    prepare_cpu_s: float
+    store_s: float  # waiting for the store, beside others
+    step_s: float  # of the training thread, everything but waiting for data
+    step_cpu_s: float = 0.0  # CPU time that the training process takes from the same cores
+    store_batches_per_s: float | None = None  # the store's ceiling
+    parallelism: float | None = None  # of preparation, where a lock bounds it below the cores (the GIL: 1)
+    variability: float = 1.0  # mean squared coefficient of variation of the two sides; 1: exponential
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Each stage's own ceiling, batches/s."""
+        found = {"step": 1 / self.step_s if self.step_s > 0 else float("inf")}
+        cpu = self.prepare_cpu_s + self.step_cpu_s
+        if cpu > 0:
+            found["cores"] = self.cores / cpu
+        if self.store_batches_per_s is not None:
+            found["store"] = self.store_batches_per_s
+        return found
+
+
+def throughput(pipeline: Pipeline) -> float:
+    """Batches per second."""
+    if pipeline.workers <= 0:
+        alone = pipeline.prepare_cpu_s + pipeline.store_s + pipeline.step_s
+        rate = 1 / alone if alone > 0 else float("inf")
+        return min(rate, pipeline.store_batches_per_s or float("inf"), _cores_bound(pipeline))
+    rate = 0.0
+    # The training thread's own CPU time and the workers' share the cores: a fixed point of their division.
+    for _ in range(_FIXED_POINT):
+        cores = max(0.05, pipeline.cores - rate * pipeline.step_cpu_s)
+        if pipeline.parallelism is not None:
+            cores = min(cores, pipeline.parallelism)
+        fresh = _coupled(pipeline, cores)
+        if abs(fresh - rate) < 1e-6 * max(fresh, 1e-9):
+            break
+        rate = fresh if rate == 0 else (rate + fresh) / 2
+    return min(rate, _cores_bound(pipeline))
+
+
+def _cores_bound(pipeline: Pipeline) -> float:
+    cpu = pipeline.prepare_cpu_s + pipeline.step_cpu_s
+    return pipeline.cores / cpu if cpu > 0 else float("inf")
+
+
+def _coupled(pipeline: Pipeline, cores: float) -> float:
+    """The loader and the training thread through a bounded buffer: a birth-death chain over the batches that wait."""
+    made = production(pipeline, cores)
+    if pipeline.step_s <= 0:
+        return made[-1]
+    # Regular service times need fewer places in the buffer than exponential ones for the same effect.
+    places = max(1, round(pipeline.workers * pipeline.prefetch / max(pipeline.variability, 0.02)))
+    orders = pipeline.workers * pipeline.prefetch
+    take = 1 / pipeline.step_s
+    weight, total, idle = 1.0, 1.0, 1.0
+    for waiting in range(1, places + 2):
+        # `waiting - 1` batches are with the training thread: the rest of the orders is with the workers.
+        done = (waiting - 1) * orders / (places + 1)
+        under_way = max(1, min(pipeline.workers, round(orders - done)))
+        if waiting == 1:
+            under_way = pipeline.workers
+        weight *= made[under_way] / take
+        if weight > 1e12:  # the buffer is as good as always full
+            return take
+        total += weight
+    return take * (1 - idle / total)
+
+
+def production(pipeline: Pipeline, cores: float) -> list[float]:
+    """Batches per second that 0, 1, 2 ... workers prepare, from the product form of cores and store (convolution)."""
+    count = max(1, pipeline.workers)
+    cpu, store = pipeline.prepare_cpu_s, pipeline.store_s
+    at_cores = [1.0]
+    at_store = [1.0]
+    for n in range(1, count + 1):
+        at_cores.append(at_cores[-1] * cpu / min(float(n), max(cores, 0.05)))
+        # As many answers at a time as are asked for, up to the ceiling.
+        pace = n / store if store > 0 else float("inf")
+        if pipeline.store_batches_per_s is not None:
+            pace = min(pace, pipeline.store_batches_per_s)
+        at_store.append(at_store[-1] / pace if pace != float("inf") else 0.0)
+    together = [sum(at_cores[i] * at_store[n - i] for i in range(n + 1)) for n in range(count + 1)]
+    made = [0.0]
+    for n in range(1, count + 1):
+        made.append(together[n - 1] / together[n] if together[n] > 0 else 1e9)
+    return made
+
+
+def with_workers(pipeline: Pipeline, workers: int) -> Pipeline:
+    """The same job with another number of workers."""
+    return dataclasses.replace(pipeline, workers=workers)
+
+
+def best_workers(pipeline: Pipeline, most: int = MAX_WORKERS) -> int:
+    """The fewest workers within 2 % of the most that can be had."""
+    rates = [throughput(with_workers(pipeline, workers)) for workers in range(1, most + 1)]
+    enough = max(rates) * (1 - WITHIN_BEST)
+    return next(workers for workers, rate in enumerate(rates, 1) if rate >= enough)

@@ -1,0 +1,131 @@
+"""Speed-ups of single steps, with their intervals. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlscale.ladder.result import SpeedUp
+from mlscale.model.pipeline import Pipeline, throughput
+from mlscale.profile.job import Cpu, JobProfile
+
+MODEL_ERROR = 0.04  # of the network itself, 90 %: largest error at 1 to 24 workers in research/diagnosing.md, section 8
+CPU_ERROR = 0.05  # of CPU seconds per batch, when more workers share caches and memory
+MIN_SHARE_ERROR = 0.01
+DEFAULT_PREFETCH = 2  # torch.utils.data.DataLoader's
+GIL_BOUND = 0.1  # share of a thread's time spent waiting for the lock, from which it bounds the loader
+# Squared coefficient of variation of a batch's preparation and of the step, mean of both. A batch is a sum over its
+# samples (16 with a spread of one mean each: 0.06), and cores are shared: far more regular than exponential times (1).
+VARIABILITY = 0.1
+LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 3.0  # nearly clockwork; burstier than exponential times
+Change = Callable[[Pipeline], Pipeline]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A job's pipeline, and the relative errors (90 %) of its parts."""
+
+    pipeline: Pipeline
+    cpu_error: float
+    store_error: float
+    step_error: float
+
+
+def pipeline_of(profile: JobProfile) -> Known | None:
+    """The pipeline that a profile shows; None where the demands are unknown.
+
+    Without a batch rate the unit of time is the mean time of a batch: ratios of throughput stay what they are.
+    """
+    cpu, loader, thread, workers = profile.cpu, profile.job.loader, profile.training, profile.workers
+    if cpu is None or thread is None or loader is None:
+        return None
+    rate = profile.demand.batches_per_s if profile.demand is not None else 1.0
+    ranks = max(1, len(profile.job.ranks))
+    count = loader.workers if workers is not None else 0
+    if loader.worker_kind != "inline" and not count:
+        return None  # a native pipeline, whose threads could not be seen
+    if count and workers is not None:
+        prepare_s = cpu.worker_cores / ranks / rate
+        store_s = (workers.io_wait + workers.hand_over) * count / rate
+        io_share, looks = workers.io_wait, workers.samples
+        training_cores = cpu.training_cores
+    else:
+        prepare_s, store_s = thread.data_cpu / rate, thread.data_io_wait / rate
+        io_share, looks = thread.data_io_wait, thread.samples
+        training_cores = max(0.0, cpu.training_cores - thread.data_cpu * ranks)
+    at_ceiling = any(store.at_ceiling for store in profile.stores)
+    gil = workers.gil_wait if workers is not None else 0.0
+    pipeline = Pipeline(
+        workers=count,
+        prefetch=loader.prefetch_factor or DEFAULT_PREFETCH,
+        cores=cores_of(cpu, max(1, count)) / ranks,
+        prepare_cpu_s=prepare_s,
+        store_s=store_s,
+        step_s=(thread.step + thread.host + thread.save + thread.communication) / rate,
+        step_cpu_s=training_cores / ranks / rate,
+        store_batches_per_s=rate if at_ceiling else None,
+        # Where threads wait for the interpreter lock, what they use together is all that they can.
+        parallelism=max(0.1, cpu.worker_cores) if loader.worker_kind == "thread" and gil > GIL_BOUND else None,
+        variability=VARIABILITY,
+    )
+    pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
+    return Known(pipeline, CPU_ERROR, _relative(io_share, looks), _relative(max(1e-3, 1 - thread.data), thread.samples))
+
+
+def cores_of(cpu: Cpu, runnable: int) -> float:
+    """Cores that the job can have: what is free, what it has already, or its fair share beside others, whichever is most."""
+    fair = cpu.limit_cores * runnable / (runnable + max(0.0, cpu.other_cores))
+    return min(cpu.limit_cores, max(cpu.job_cores, cpu.limit_cores - cpu.other_cores, fair, 0.1))
+
+
+def _fitted_variability(pipeline: Pipeline, rate: float) -> float:
+    """The variability at which the model gives the rate that was seen: near the knee, it is what makes the loop wait."""
+    if not pipeline.workers:
+        return VARIABILITY
+    low, high = LEAST_VARIABILITY, MOST_VARIABILITY
+    if throughput(dataclasses.replace(pipeline, variability=low)) <= rate:
+        return low
+    if throughput(dataclasses.replace(pipeline, variability=high)) >= rate:
+        return high
+    for _ in range(12):
+        middle = (low + high) / 2
+        if throughput(dataclasses.replace(pipeline, variability=middle)) > rate:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _relative(share: float, looks: int) -> float:
+    """Relative 90 % error of a share seen in so many looks; half the binomial one, for looks are spread evenly."""
+    share = min(max(share, 1e-3), 1.0)
+    return 0.5 * 1.645 * math.sqrt((1 - share) / (share * looks)) + MIN_SHARE_ERROR
+
+
+def speedup(known: Known, change: Change, *, extra_error: float = 0.0, cores_error: float = 0.0) -> SpeedUp:
+    """Throughput after `change` over throughput now. Each part's error is carried through the model by itself."""
+    base = known.pipeline
+    value = _ratio(base, change)
+    squares = (value * math.hypot(MODEL_ERROR, extra_error)) ** 2
+    for part, error in (
+        ("prepare_cpu_s", known.cpu_error),
+        ("store_s", known.store_error),
+        ("step_s", known.step_error),
+        ("cores", cores_error),
+    ):
+        if error <= 0 or not getattr(base, part):
+            continue
+        for sign in (1 + error, 1 / (1 + error)):
+            moved = dataclasses.replace(base, **{part: getattr(base, part) * sign})
+            squares += ((_ratio(moved, change) - value) ** 2) / 2
+    half = math.sqrt(squares)
+    low = max(0.05, value - half)
+    # A step that can do no harm is not promised to.
+    return SpeedUp(value, min(value, max(low, min(1.0, value))), value + half)
+
+
+def _ratio(base: Pipeline, change: Change) -> float:
+    now = throughput(base)
+    return throughput(change(base)) / now if now > 0 else 1.0

@@ -91,9 +91,7 @@ def profile() -> JobProfile:
             "worker_busy_fraction": Measurement(0.95, "fraction", 0.93, 0.97, "1180 looks at the workers"),
             "cpu_used_cores": Measurement(2.21, "cores", 2.18, 2.24, "/proc/PID/stat"),
             "cpu_limit_cores": Measurement(8, "cores", 8, 8, "machine"),
-            "prep_cpu_seconds_per_sample": Measurement(
-                0.00455, "s/sample", 0.0044, 0.0047, "worker CPU time over samples"
-            ),
+            "prep_cpu_seconds_per_sample": Measurement(0.00455, "s", 0.0044, 0.0047, "worker CPU time over samples"),
             "gpu_busy_fraction": Missing(NO_GPU),
             "gpu_power_fraction": Missing(NO_GPU),
             "page_cache_hit_fraction": Missing("the kernel keeps no count of hits"),

@@ -75,7 +75,7 @@ def test_nothing_of_a_reason_is_lost() -> None:
 def test_figures_carry_interval_and_source() -> None:
     text = terminal.render(samples.workers_report(), color=False, width=120)
     assert re.search(r"Throughput +431 samples/s +425 – 437 +batch numbers in the loader's memory", text)
-    assert re.search(r"Preparation \(CPU\) +4\.55 ms/sample +4\.4 – 4\.7 ", text)
+    assert re.search(r"Preparation per sample +4\.55 ms +4\.4 – 4\.7 ", text)
 
 
 def test_absent_figures_are_grouped_by_reason() -> None:

@@ -62,7 +62,7 @@ def _root(
 def diagnose(
     job: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND...]", help="Launch this job, watch it, and end it.", show_default=False),
+        typer.Argument(metavar="COMMAND", help="After --: launch this job, watch it, and end it.", show_default=False),
     ] = None,
     pid: Annotated[int | None, typer.Option("--pid", "-p", metavar="PID", help="Watch this process.")] = None,
     keep_running: Annotated[
@@ -113,7 +113,10 @@ def diagnose(
 
 @app.command()
 def doctor(format: Format = None, output: OutputPath = None, no_color: NoColor = False) -> int:
-    """Say what this machine lets mlscale see, and how to open what is shut."""
+    """Say what this machine lets mlscale see.
+
+    Each thing that `mlscale diagnose` reads is tried for real; what is shut comes with the way to open it.
+    """
     from mlscale.cli.doctor import run
     from mlscale.cli.output import choose
 
@@ -122,12 +125,17 @@ def doctor(format: Format = None, output: OutputPath = None, no_color: NoColor =
 
 @app.command()
 def explain(
-    name: Annotated[str | None, typer.Argument(metavar="[RUNG or RULE]", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A rung of the ladder, or a rule.", show_default=False)
+    ] = None,
     format: Format = None,
     output: OutputPath = None,
     no_color: NoColor = False,
 ) -> int:
-    """Say what a rung or rule checks, why, its thresholds, and its source. Without a name: list them."""
+    """Say what a rung or rule checks, and why.
+
+    With its thresholds, its advice, and its source in the white paper. Without a name: list all of them.
+    """
     from mlscale.cli.explain import run
     from mlscale.cli.output import choose
 

@@ -125,7 +125,7 @@ def _check_record(path: Path, output: Path | None) -> None:
 def _watched(request: Request, duration_s: float, rate_hz: float) -> Recording:
     """Watches the job that was asked for."""
     from mlscale.cli.interrupt import stoppable
-    from mlscale.cli.launch import check_command, launched, shown, status_of
+    from mlscale.cli.launch import check_command, launched, status_of
     from mlscale.cli.progress import display
     from mlscale.cli.settled import settled
     from mlscale.observe.find import Target, find_job
@@ -137,7 +137,7 @@ def _watched(request: Request, duration_s: float, rate_hz: float) -> Recording:
             check_command(request.command)
             writer = _open(request.record, stack)
             job = stack.enter_context(launched(request.command, keep_running=request.keep_running))
-            target, what = Target(job.pid, "it was launched"), f"`{shown(request.command)}`"
+            target, what = Target(job.pid, "it was launched"), "the job"
         else:
             job = None
             target = find_job(request.pid)

@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING
 
 from mlscale.cli.output import Output, emit
-from mlscale.errors import UsageProblem
 
 if TYPE_CHECKING:
     from mlscale.ladder.walk import Explanation
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 def run(name: str | None, output: Output) -> int:
     """Shows one explanation, or the list of all. Gives the exit code; raises UsageProblem for an unknown name."""
-    from mlscale.cli.options import nearest
     from mlscale.ladder.walk import EXPLAINABLE, explain
 
     if name is None:
@@ -24,12 +22,7 @@ def run(name: str | None, output: Output) -> int:
             names = [{"name": item.name, "title": item.title} for item in found]
             return emit(output, lambda color, width: json.dumps(names, indent=2, ensure_ascii=False) + "\n")
         return emit(output, lambda color, width: list_text(found, color=color, width=width))
-    wanted = name.strip().lower().replace("-", "_")
-    if wanted not in EXPLAINABLE:
-        near = nearest(name, EXPLAINABLE)
-        hint = f"Did you mean {near}? " if near else ""
-        raise UsageProblem(f"explain {name}: no such rung or rule. {hint}There are {', '.join(EXPLAINABLE)}.")
-    one = explain(wanted)
+    one = explain(name.strip().lower().replace("-", "_"))
     if output.format == "json":
         return emit(
             output, lambda color, width: json.dumps(dataclasses.asdict(one), indent=2, ensure_ascii=False) + "\n"
@@ -72,5 +65,5 @@ def as_text(item: Explanation, *, color: bool, width: int) -> str:
     if item.advice:
         parts += [heading("Advice"), bullets(item.advice)]
     if item.citation:
-        parts += [Text(), indented(Text(f"Source: white paper, {item.citation}", "dim"))]
+        parts += [Text(), indented(Text(f"Source: {item.citation}", "dim"))]
     return rendered(parts, color, width)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -90,12 +89,6 @@ def in_words(status: int) -> str:
         return f"signal {signal.Signals(-status).name}"
     except ValueError:
         return f"signal {-status}"
-
-
-def shown(command: Sequence[str]) -> str:
-    """A command as it would be typed, short enough for a line."""
-    text = shlex.join(command)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

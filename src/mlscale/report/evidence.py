@@ -21,6 +21,15 @@ _SHOWN_FUNCTION = 0.03  # of a thread's time, for a function
 _SHOWN_FUNCTIONS = 3
 _SHOWN_STORES = 3
 
+# What the bars show already.
+IN_BARS = (
+    "data_wait_fraction",
+    "host_busy_fraction",
+    "worker_busy_fraction",
+    "worker_cpu_fraction",
+    "worker_io_wait_fraction",
+)
+
 _PART_STYLES = {"data": "red", "step": "green", "host": "yellow", "save": "magenta", "communication": "cyan"} | {
     "compute": "green",
     "io_wait": "red",
@@ -55,7 +64,7 @@ def evidence(report: Report, width: int) -> Iterable[RenderableType]:
     if about is not None:
         parts.append(about)
     if report.measurements:
-        parts.append(_measurements(report))
+        parts.append(_measurements(report, width))
     if not parts:
         parts.append(indented(Text("Nothing could be measured.", "dim")))
     for place, part in enumerate(parts):
@@ -262,20 +271,37 @@ def _gpu(gpu: Gpu) -> str:
     return ", ".join(parts) + (f" ({gpu.signal})" if gpu.signal else "")
 
 
-def _measurements(report: Report) -> RenderableType:
-    """The figures that the verdict rests on and those everyone asks for, with interval and source."""
+def shown_measurements(report: Report) -> list[str]:
+    """Names of the figures in the table: those everyone asks for, and those that the next step rests on."""
     rests_on = [name for rung in report.ladder if rung.status == "climb" for name in rung.evidence]
-    wanted = dict.fromkeys([*_MAIN, *rests_on])
-    shown = [name for name in wanted if name in report.measurements]
+    return [name for name in dict.fromkeys([*_MAIN, *rests_on]) if name in report.measurements]
+
+
+def _measurements(report: Report, width: int) -> RenderableType:
+    """Figures with interval and source. The source stands beside them where there is room, else below."""
+    shown = shown_measurements(report)
+    beside = width >= SIDE_BY_SIDE
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False, expand=True)
-    table.add_column("measured", no_wrap=True)
-    table.add_column("value", no_wrap=True)
-    table.add_column("90% interval", no_wrap=True)
-    table.add_column("seen in", overflow="fold", ratio=1)
-    for name in shown:
-        figure = report.measurements[name]
-        value, interval = Text(words.figure(figure)), Text(words.interval(figure))
-        table.add_row(Text(words.label(name)), value, interval, Text(figure.source, "dim"))
+    for name in ("measured", "value", "90% interval"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("seen in" if beside else "", overflow="fold", ratio=1)
+    blocks: list[RenderableType] = [table]
+    rows = [
+        (words.label(name), words.figure(figure), words.interval(figure), figure.source)
+        for name in shown
+        for figure in (report.measurements[name],)
+    ]
+    if beside:
+        for *cells, source in rows:
+            table.add_row(*map(Text, cells), Text(source, "dim"))
+    else:
+        columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [("measured", "value", "90% interval", "seen in"), *rows]
+        blocks = []
+        for place, (label, value, interval, source) in enumerate(lines):
+            line = f"{label:<{columns[0]}}  {value:<{columns[1]}}  {interval}".rstrip()
+            blocks.append(Text(line, "dim" if place == 0 else ""))
+            blocks.append(indented(Text(source, "dim")))
     left = len(report.measurements) - len(shown)
     more = [Text(f"{words.count(left, 'more figure')} in --format json", "dim")] if left else []
-    return indented(Group(table, *more))
+    return indented(Group(*blocks, *more))

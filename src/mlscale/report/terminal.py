@@ -14,7 +14,7 @@ from rich.text import Text
 
 from mlscale.ladder.result import RungResult
 from mlscale.report import words
-from mlscale.report.evidence import SIDE_BY_SIDE, evidence
+from mlscale.report.evidence import IN_BARS, SIDE_BY_SIDE, evidence, shown_measurements
 from mlscale.report.layout import bullets, fitting, heading, indented, rendered, rows
 from mlscale.report.report import Report
 
@@ -138,17 +138,17 @@ def _next_step(report: Report) -> RenderableType:
         if rest:
             parts.append(Text(rest))
         if rung.citation:
-            parts.append(Text(f"Reason: white paper, {rung.citation}", "dim"))
+            parts.append(Text(f"Reason: {rung.citation}", "dim"))
     return indented(Group(*parts))
 
 
 def _why_not(rung: RungResult, report: Report) -> str:
-    """What the table has no room for: the rest of the reason, and the figures it rests on."""
+    """What the tables have no room for: the rest of the reason, and further figures it rests on."""
     first = _first_sentence(rung.because)
     figures = [
         f"{words.lower_first(words.label(name))} {words.figure(figure)}"
         for name in rung.evidence
-        if (figure := report.measurements.get(name)) is not None
+        if name not in (*shown_measurements(report), *IN_BARS) and (figure := report.measurements.get(name)) is not None
     ]
     parts = [rung.because[len(first) :].strip(), f"Seen: {', '.join(figures)}." if figures else ""]
     if rung.status == "blocked" and rung.actions:

@@ -14,6 +14,7 @@ from mlscale.profile.job import JobProfile, Store
 # The GPU "hardly waits" when the loop loses less than this in all, or no single cause takes as much as the second.
 WAIT_TOTAL = 0.10  # a saturated GPU is one above 90 % (nvsonar's and TraceML's bounds, research/diagnosing.md)
 WAIT_LARGEST = 0.07
+HOST_LARGEST = 0.15  # each loop has some Python, and takes its batches over: a cause only where it is plain
 WORTH = 1.10  # a step that brings less than this is none: a tenth is what a rerun can tell from noise
 FAST_STORE_ERROR = 0.10  # of a promise about another store (target in research/diagnosing.md, section 8)
 STORE_LEFT = 0.02  # of the waiting that stays on a local store: flash answers in 0.1 ms where others take 5 to 50
@@ -47,6 +48,11 @@ class Case:
         """A share of the training thread's time, 0 where there was no training."""
         thread = self.profile.training
         return float(getattr(thread, name)) if thread is not None else 0.0
+
+    def lost(self, name: str) -> float:
+        """A share of the time that could be saved. Taking a batch over is the loop's own work, not waiting for data."""
+        moved = {"data": -self.share("receive"), "host": self.share("receive")}
+        return max(0.0, self.share(name) + moved.get(name, 0.0))
 
     def measured(self, name: str) -> float | None:
         """A measurement's value."""

@@ -41,7 +41,9 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
     if bottleneck == "host":
         top = heaviest_of(case, "host")
         named = f" {place(top)}" if top is not None else "its own Python code"
-        return f"The training loop spends {pct(case.share('host'))} of its time outside the step and the loader: {named.strip()}."
+        if case.share("receive") > case.share("host"):
+            named = "taking batches over from the workers"
+        return f"The training loop spends {pct(case.lost('host'))} of its time in other host work: {named.strip()}."
     if bottleneck == "checkpoint":
         return f"Saving stalls the loop {pct(case.share('save'))} of the time: {_saves(case)}."
     if bottleneck == "communication":

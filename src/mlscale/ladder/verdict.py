@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlscale.ladder.case import WAIT_LARGEST, WAIT_TOTAL, WORTH, Case
+from mlscale.ladder.case import HOST_LARGEST, WAIT_LARGEST, WAIT_TOTAL, WORTH, Case
 from mlscale.ladder.result import Bottleneck
 
 UNDERFILLED_SM = 0.35  # of the SMs at work while "busy" (GPM): below, kernels are too small to fill the GPU
@@ -22,9 +22,10 @@ def bottleneck_of(case: Case) -> Bottleneck:
     if thread is None:
         return "inconclusive"
     busy = case.measured("gpu_busy_fraction")
-    shares = {name: case.share(name) for name, _ in _AVOIDABLE}
-    largest = max(shares, key=lambda name: shares[name])
-    if (busy is not None and busy >= BUSY) or sum(shares.values()) < WAIT_TOTAL or shares[largest] < WAIT_LARGEST:
+    shares = {name: case.lost(name) for name, _ in _AVOIDABLE}
+    least = {name: HOST_LARGEST if name == "host" else WAIT_LARGEST for name in shares}
+    largest = max(shares, key=lambda name: (shares[name] >= least[name], shares[name]))
+    if (busy is not None and busy >= BUSY) or sum(shares.values()) < WAIT_TOTAL or shares[largest] < least[largest]:
         return "gpu_underfilled" if underfilled(case) else "gpu"
     named = dict(_AVOIDABLE)[largest]
     return data_side(case) if named == "loader_workers" else named
@@ -78,7 +79,7 @@ def confidence_of(case: Case, bottleneck: Bottleneck) -> float:
         found -= 0.25
     if thread.samples < 300:
         found -= 0.15 * (1 - thread.samples / 300)
-    shares = sorted((case.share(name) for name, _ in _AVOIDABLE), reverse=True)
+    shares = sorted((case.lost(name) for name, _ in _AVOIDABLE), reverse=True)
     total = sum(shares)
     if bottleneck in ("gpu", "gpu_underfilled"):
         found -= 0.4 * min(1.0, total / 0.2)  # the nearer to waiting, the less sure

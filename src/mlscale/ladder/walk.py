@@ -59,4 +59,3 @@ def explain(name: str) -> Explanation:
     near = difflib.get_close_matches(name, EXPLAINABLE, 3, 0.4)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(EXPLAINABLE)}."
     raise UsageProblem(f"There is no rung or rule {name!r}. {hint}")
-

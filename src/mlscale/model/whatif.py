@@ -63,7 +63,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         cores=cores_of(cpu, max(1, count)) / ranks,
         prepare_cpu_s=prepare_s,
         store_s=store_s,
-        step_s=(thread.step + thread.host + thread.save + thread.communication) / rate,
+        step_s=(thread.step + thread.host + thread.save + thread.communication + thread.receive) / rate,
         step_cpu_s=training_cores / ranks / rate,
         store_batches_per_s=rate if at_ceiling else None,
         # Where threads wait for the interpreter lock, what they use together is all that they can.
@@ -71,7 +71,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         variability=VARIABILITY,
     )
     pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
-    return Known(pipeline, CPU_ERROR, _relative(io_share, looks), _relative(max(1e-3, 1 - thread.data), thread.samples))
+    return Known(pipeline, CPU_ERROR, _relative(io_share, looks), _relative(max(1e-3, 1 - thread.data + thread.receive), thread.samples))
 
 
 def cores_of(cpu: Cpu, runnable: int) -> float:

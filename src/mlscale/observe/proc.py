@@ -47,6 +47,7 @@ class ThreadFiles:
 
     def __init__(self, pid: int, tid: int) -> None:
         self.pid, self.tid = pid, tid
+        self.read_at = -10.0  # when schedule_ns was last asked for, by the caller's clock
         base = f"/proc/{pid}/task/{tid}/"
         try:
             self._stat = os.open(base + "stat", os.O_RDONLY)
@@ -91,14 +92,19 @@ class ThreadFiles:
             return (WAIT_FAULT,)
         return (number, *(int(word, 16) for word in words[1:4]))
 
-    def state_and_syscall(self) -> tuple[str, tuple[int, ...] | None]:
-        """Both, at the price of one where the system call tells the state by itself. Raises ProcessLookupError."""
+    def wait(self) -> bytes | None:
+        """The line of /proc/PID/syscall as it is; None where it may not be read."""
         if self._syscall is None:
-            return self.state(), None
+            return None
         try:
-            words = os.pread(self._syscall, 200, 0).split()
+            return os.pread(self._syscall, 200, 0)
         except OSError:
-            return self.state(), None
+            return None
+
+    def state_and_call(self, wait: bytes | None) -> tuple[str, tuple[int, ...] | None]:
+        """State, and system call with its first three arguments, from `wait()`; the state is read where that does not
+        tell it. Raises ProcessLookupError."""
+        words = wait.split() if wait else []
         if not words:
             return self.state(), None
         if words[0] == b"running":

@@ -16,7 +16,9 @@ _ITERATORS = tuple(name for kind in LOADERS for name in kind.iterators)
 _COUNTER_OF = {name: kind.counter for kind in LOADERS for name in kind.iterators}
 _FIND_EVERY_S = 1.0  # a walk over all variables of the training thread's frames, for the loop's iterator
 _IMAGE_EVERY_S = 1.0
-_COUNT_EVERY_S = 0.1  # dates a batch to a twentieth of a second on average: 0.3 % of a rate over 15 s
+_COUNT_EVERY_S = 0.2  # dates a batch to a tenth of a second on average: 0.5 % of a rate over 15 s
+_WORKER_COUNT_EVERY_S = 1.0
+_SCHEDULE_EVERY_S = 0.5
 _SAME_S = 0.5  # for which a blocked thread's stack is taken for the same, when its place and its wait are
 _MAX_FRAMES = 64
 _INNER_THREADS = 8  # of a worker that waits for threads of its own
@@ -55,7 +57,7 @@ class Watched:
         self._files: dict[int, proc.ThreadFiles] = {}
         self._ids: dict[tuple[int, ...], int] = {}
         self._places: dict[int, _Places] = {}
-        self._same: dict[object, tuple[float, int | None, str | None, tuple[int, ...], list[int]]] = {}
+        self._same: dict[object, tuple[float, int, int | None, str | None, tuple[int, ...], list[int]]] = {}
         self._counted_at = -10.0
         self._iterator: int | None = None
         self._iterators: dict[int, int] = {}
@@ -95,51 +97,58 @@ class Watched:
         files = self._files.get(tid)
         if files is None:
             files = self._files[tid] = proc.ThreadFiles(self.pid, tid)
-        state, call = files.state_and_syscall()
         interpreter, thread = self.interpreter, self.tids.get(tid)
-        codes: tuple[int, ...] = ()
-        addresses: list[int] = []
-        stack = moved = target = place = None
-        if interpreter is not None and thread is not None:
-            place = interpreter.place(thread)
+        wait = files.wait()
+        place = interpreter.place(thread) if interpreter is not None and thread is not None else None
+        cpu_ns = queue_ns = None
+        if t - files.read_at >= _SCHEDULE_EVERY_S:  # running totals: they need no look of their own
+            files.read_at = t
+            cpu_ns, queue_ns = files.schedule_ns()
         # The same call from the same instruction of the same frame, a moment later: the same stack and the same wait.
-        key = (tid, call, place) if call is not None and place is not None and state == "S" else None
-        known = self._same.get(key) if key is not None else None
+        key = (tid, wait, place)
+        known = self._same.get(key)
         if known is not None and t < known[0]:
-            _, stack, target, codes, addresses = known
+            _, number, stack, target, codes, addresses = known
+            sample = ThreadSample(t, self.pid, tid, "S", cpu_ns, queue_ns, number, target, stack)
         else:
+            state, call = files.state_and_call(wait)
+            codes, addresses = (), []
+            stack = moved = target = None
             if interpreter is not None and thread is not None:
                 codes, addresses = interpreter.walk(thread, _MAX_FRAMES)
-                if codes:
-                    stack = self._ids.get(codes)
-                    if stack is None:
-                        stack = self._intern(codes)
+                stack = self._ids.get(codes)
+                if stack is None and codes:
+                    stack = self._intern(codes)
+                if state == "R" and place is not None:
+                    # The walk took some 50 microseconds: bytecode moves on within one.
+                    moved = interpreter.place(thread) != place
             if call is not None:
                 target = self.waits.target(call, interpreter.read if interpreter else None)
                 if target == "futex" and self.role == "worker" and tid == self.main_tid:
                     target = self._inner(stack) or target
-            if key is not None:
-                if len(self._same) > 64:
-                    self._same.clear()
-                self._same[key] = (t + _SAME_S, stack, target, codes, addresses)
-        cpu_ns, queue_ns = files.schedule_ns()
-        if interpreter is not None and thread is not None and state == "R" and place is not None:
-            # Everything above took some 100 microseconds: bytecode moves on within one.
-            moved = interpreter.place(thread) != place
-        sample = ThreadSample(
-            t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved
-        )
+                elif state == "S" and place is not None:
+                    if len(self._same) > 64:
+                        self._same.clear()
+                    self._same[key] = (t + _SAME_S, call[0], stack, target, codes, addresses)
+            sample = ThreadSample(
+                t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved
+            )
         self._recorder.add(sample)
-        if tid == self.main_tid and stack is not None:
-            places = self._places[stack]
-            if self.role == "training" and t - self._counted_at >= _COUNT_EVERY_S:
+        if stack is not None and tid == self.main_tid:
+            self._read_locals(self._places[stack], codes, addresses, t)
+        return sample
+
+    def _read_locals(self, places: _Places, codes: tuple[int, ...], addresses: list[int], t: float) -> None:
+        """Counters and sizes from the frames that were just seen, each at its own pace."""
+        if self.role == "training":
+            if t - self._counted_at >= _COUNT_EVERY_S:
                 self._counted_at = t
                 self._count(codes, addresses, places, t)
-            elif places.worker_loop is not None:
-                self._count_worker(self._frame(codes, addresses, places.worker_loop), t)
-            if places.resize is not None and t - self._image_at >= _IMAGE_EVERY_S:
-                self._image(self._frame(codes, addresses, places.resize), t)
-        return sample
+        elif places.worker_loop is not None and t - self._counted_at >= _WORKER_COUNT_EVERY_S:
+            self._counted_at = t
+            self._count_worker(self._frame(codes, addresses, places.worker_loop), t)
+        if places.resize is not None and t - self._image_at >= _IMAGE_EVERY_S:
+            self._image(self._frame(codes, addresses, places.resize), t)
 
     def _frame(self, codes: tuple[int, ...], addresses: list[int], depth: int) -> Frame:
         assert self.interpreter is not None

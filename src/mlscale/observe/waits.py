@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from mlscale.observe import proc, storage
 
-_PEERS_EVERY_S = 1.0  # /proc/net/tcp is one line per connection: costly on a busy host
+_PEERS_EVERY_S = 1.0  # the kernel walks its whole connection table for /proc/net/tcp: near a millisecond
 _MAX_POLLED = 8
 
 ReadMemory = Callable[[int, int], bytes]
@@ -22,6 +22,7 @@ class Waits:
         self._mounts = storage.mounts(pid)
         self._peers: dict[str, str] = {}
         self._peers_at = 0.0
+        self._no_tcp: set[str] = set()
         self._pipes: set[int] = set()  # known until `forget`: descriptors are reused, pipes of queues hardly ever
         self.examples: dict[str, str] = {}  # target -> one path seen there
         self._mapped: str | None = None
@@ -94,10 +95,12 @@ class Waits:
         return target
 
     def _peer(self, inode: str) -> str | None:
-        if inode not in self._peers:
+        if inode not in self._peers and inode not in self._no_tcp:
             now = time.monotonic()
             if now - self._peers_at > _PEERS_EVERY_S:
                 self._peers, self._peers_at = storage.tcp_peers(self._pid), now
+                if inode not in self._peers:
+                    self._no_tcp.add(inode)
         return self._peers.get(inode)
 
     def _fault(self) -> str:

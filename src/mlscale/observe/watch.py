@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import platform
@@ -34,9 +33,12 @@ from mlscale.recording import (
     ThreadSample,
 )
 
-TRAINING_LOOKS = 1.5  # at the training thread, per look at one that prepares data: its time is what is to be explained
+# Looks per tick of the rate. The training thread's time is what is to be explained; the workers' time on a CPU and in
+# the run queue is known exactly from the kernel, and looks only divide the rest.
+TRAINING_LOOKS = 1.0
+WORKER_LOOKS = 0.5
 COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
-CPU_BUDGET_CORES = 0.007  # own CPU use, above which fewer threads are looked at
+CPU_BUDGET_CORES = 0.009  # own CPU use, above which fewer threads are looked at
 GPU_EVERY_S = 0.25
 FULL_TREE_EVERY_S = 5.0
 START_WAIT_S = 60.0  # for a job that is still starting
@@ -135,8 +137,9 @@ class _Loop:
         self.started: float | None = None
         self.seen = _Seen(recorder)
         self.pause = 1  # of so many worker looks, one is made
-        self._turn: list[tuple[Watched, int]] = []
-        self._training_turn: list[Watched] = []
+        self._preparing: list[tuple[Watched, int]] = []
+        self._training: list[Watched] = []
+        self._turn = self._training_turn = 0
         self._random = random.Random()
         self._disks: set[str] = set()
         self._stores: set[str] = set()
@@ -149,7 +152,8 @@ class _Loop:
         self._asked_at = 10.0
 
     def now(self) -> float:
-        return time.monotonic() - self.began
+        """Seconds since the watch began; to 0.1 ms, as recordings hold it."""
+        return round(time.monotonic() - self.began, 4)
 
     def run(
         self,
@@ -209,11 +213,14 @@ class _Loop:
                 if process.role == "training" and (full or self.started is None):
                     process.main_tid = training_thread(process)
             process.waits.forget()
+        self._training = self.tree.of_role("training")
+        self._preparing = self._preparers()
         if now >= self._next_counters:
             self._next_counters = now + COUNTERS_EVERY_S - 0.5
             self._read_counters(now)
         self._notice_stores(now)
         self._follow_counters(now)
+        self.recorder.flush()
         used = time.thread_time() - self._cpu_before
         self._cpu_before += used
         if used > CPU_BUDGET_CORES:
@@ -249,22 +256,20 @@ class _Loop:
 
     def _look(self, now: float) -> None:
         """One look at a training thread, and one at a thread that prepares data."""
-        if not self._training_turn:
-            self._training_turn = self.tree.of_role("training")
-            self._random.shuffle(self._training_turn)
-        if self._training_turn:
-            process = self._training_turn.pop()
-            with contextlib.suppress(ProcessLookupError):
+        if self._training:
+            self._training_turn = (self._training_turn + 1) % len(self._training)
+            process = self._training[self._training_turn]
+            try:
                 self.seen.add(process.look(process.main_tid, now))
-        if self._random.random() * TRAINING_LOOKS * self.pause > 1:
-            return
-        if not self._turn:
-            self._turn = self._preparers()
-            self._random.shuffle(self._turn)
-        if self._turn:
-            process, tid = self._turn.pop()
-            with contextlib.suppress(ProcessLookupError):
-                process.look(tid, self.now())
+            except ProcessLookupError:
+                pass
+        if self._preparing and self._random.random() * TRAINING_LOOKS * self.pause <= WORKER_LOOKS:
+            self._turn = (self._turn + 1) % len(self._preparing)
+            process, tid = self._preparing[self._turn]
+            try:
+                process.look(tid, now)
+            except ProcessLookupError:
+                pass
 
     def _preparers(self) -> list[tuple[Watched, int]]:
         """Threads that may prepare data: main threads of workers, and other Python threads of training processes."""

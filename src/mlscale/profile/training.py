@@ -93,6 +93,7 @@ def divide(
         else:
             step += sleep + call
         step = max(0.0, rest - host)
+    receive = 0.0 if inline else sum(1 for look in looks if _receives(look)) / total
     on_cpu = thread_shares([look.sample for look in looks], spans)
     data_looks = [look for look in looks if look.what in ("data", "data_file")]
     data_cpu = data_io = 0.0
@@ -111,6 +112,7 @@ def divide(
         cpu=on_cpu[0] if on_cpu else sum(1 for look in looks if look.sample.state == "R") / total,
         data_cpu=data_cpu,
         data_io_wait=data_io,
+        receive=receive,
         functions=_functions(looks, gpu_busy is not None, step_is_sure=share.get("step", 0.0) >= SURE_STEP),
         stacks_seen=sum(1 for look in looks if look.stack) > total / 2,
         samples=total,
@@ -123,6 +125,16 @@ def in_store(look: Look) -> bool:
     """Whether a look at a thread that loads data saw it wait for the store."""
     sample = look.sample
     return sample.state != "R" and (is_store(sample.target) or sample.state == "D" or sample.target == "sleep")
+
+
+_RECEIVING = ("torch/multiprocessing/reductions.py", "multiprocessing/reduction.py", "multiprocessing/resource_sharer.py")
+
+
+def _receives(look: Look) -> bool:
+    """Whether a look at the loader's side of the training thread saw it take a batch over, rather than wait for one."""
+    if look.what != "data" or not look.stack:
+        return False
+    return look.sample.state == "R" or any(part in frame.filename for frame in look.stack for part in _RECEIVING)
 
 
 def _blocked_in_backward(look: Look) -> bool:

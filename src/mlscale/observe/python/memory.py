@@ -27,14 +27,14 @@ class Memory:
 
     def __init__(self, pid: int) -> None:
         try:
-            self._fd = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+            self.fd = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise Unreadable(f"the kernel refuses its memory ({error.strerror})") from None
 
     def read(self, address: int, size: int) -> bytes:
         """`size` bytes. Raises Torn where they are not mapped (any more)."""
         try:
-            data = os.pread(self._fd, size, address)
+            data = os.pread(self.fd, size, address)
         except (OSError, OverflowError, ValueError):
             raise Torn from None
         if len(data) != size:
@@ -56,7 +56,7 @@ class Memory:
 
     def close(self) -> None:
         """Gives the descriptor back."""
-        os.close(self._fd)
+        os.close(self.fd)
 
 
 def find_runtime(pid: int) -> tuple[int, tuple[int, int]]:

@@ -106,7 +106,8 @@ def _check(request: Request) -> None:
 def _check_record(path: Path, output: Path | None) -> None:
     from mlscale.recording import read
 
-    if output is not None and path.resolve() == output.resolve():
+    device = path.exists() and not path.is_file()  # two may write to /dev/null
+    if output is not None and path.resolve() == output.resolve() and not device:
         raise UsageProblem(f"--record {path}: --output names the same file. Give them different names.")
     if path.is_dir():
         raise UsageProblem(f"--record {path}: that is a folder. Name a file in it.")

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mlscale.errors import UsageProblem
 from mlscale.observe import proc
 
 GRACE_S = 5.0  # between SIGTERM and SIGKILL, as the issue of this command asks
-_POLL_S = 0.05
+KILLED_WITHIN_S = 2.0  # a process in an uninterruptible wait may outlast even SIGKILL; it is not waited for
+_POLL_S = 0.02
 
 
 def check_command(command: Sequence[str]) -> None:
@@ -58,10 +59,7 @@ def end(job: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
     members = {pid: _started(pid) for pid in proc.tree_of(job.pid)}
     try:
         _signal_group(job.pid, signal.SIGTERM if grace_s else signal.SIGKILL)
-        until = time.monotonic() + grace_s
-        while time.monotonic() < until and any(_still(pid, start) for pid, start in members.items()):
-            job.poll()
-            time.sleep(_POLL_S)
+        _wait(job, members, grace_s)
     finally:
         # Also where a second Ctrl-C cuts the wait short.
         _signal_group(job.pid, signal.SIGKILL)
@@ -70,7 +68,16 @@ def end(job: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
             if _still(pid, start):
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-        job.wait()
+        _wait(job, members, KILLED_WITHIN_S)
+
+
+def _wait(job: subprocess.Popen[bytes], members: Mapping[int, int | None], longest_s: float) -> None:
+    """Until all of them are gone, but no longer."""
+    until = time.monotonic() + longest_s
+    while any([job.poll() is None, *(_still(pid, start) for pid, start in members.items())]):
+        if time.monotonic() >= until:
+            return
+        time.sleep(_POLL_S)
 
 
 def status_of(job: subprocess.Popen[bytes], wait_s: float = 1.0) -> int | None:

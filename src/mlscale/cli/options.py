@@ -11,7 +11,7 @@ from mlscale.errors import UsageProblem
 from mlscale.ladder.result import Bottleneck
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|min|m|h|)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|min|m|h|)", re.ASCII)
 SHORTEST_S = 0.1
 LONGEST_S = 24 * 3600.0  # a recording is kept in memory, some 10 MB an hour
 # Below, an interval of 30 s holds too few looks to tell a share; above, watching takes more than 1% of a core.

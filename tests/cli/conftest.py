@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import Run, environment
+from cli_runner import Run, environment
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from cli_runner import EXAMPLE, ROOT, Run, environment, one_line
 
 from mlscale.observe import proc
 from mlscale.report.json import schema
-from running import EXAMPLE, ROOT, Run, environment, one_line
 
 # Trains nothing and stays: what happens around a watch needs no PyTorch.
 IDLE = "import time\nwhile True: time.sleep(0.01)"

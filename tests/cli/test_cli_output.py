@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import Run, environment
+from cli_runner import Run, environment
 
 from mlscale.cli.output import Output, choose, colored, emit, save
 

@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from running import Run, environment
+from cli_runner import Run, environment
 
 from mlscale.cli import progress
 from mlscale.observe.watch import Progress

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from running import Run, environment, one_line
+from cli_runner import Run, environment, one_line
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 

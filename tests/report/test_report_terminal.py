@@ -194,3 +194,11 @@ def test_an_interval_says_its_unit_once() -> None:
 )
 def test_quantities_read_well(value: float, unit: str, text: str) -> None:
     assert words.quantity(value, unit) == text
+
+
+def test_taking_batches_over_is_shown_apart_from_waiting() -> None:
+    profile = samples.profile()
+    assert profile.training
+    profile = replace(profile, training=replace(profile.training, data=0.47, receive=0.12))
+    text = terminal.render(build_report(profile, samples.diagnosis(), samples.ENDED_AT), color=False, width=80)
+    assert re.search(r"waits for data +35% ", text) and re.search(r"takes batches over +12% ", text)

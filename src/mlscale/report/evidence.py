@@ -92,14 +92,18 @@ def _divisions(report: Report, width: int) -> list[RenderableType]:
 def _training(training: TrainingThread, report: Report) -> RenderableType:
     loader = report.job.loader
     inline = loader is not None and loader.worker_kind == "inline"
-    names = [(field, words.INLINE_DATA if inline and field == "data" else name) for field, name in words.TRAINING_PARTS]
+    parts = [
+        ("data", words.INLINE_DATA if inline else words.DATA, training.data - training.receive),
+        ("data", words.RECEIVE, training.receive),
+        *((field, name, getattr(training, field)) for field, name in words.TRAINING_PARTS),
+    ]
     source = "" if training.stacks_seen else "told from thread states and system calls alone"
     extra = []
     if training.saves_seen:
         extra.append(f"{words.count(training.saves_seen, 'save')} of {words.seconds(training.save_seconds)} each")
     return Group(
         _title("The training thread", source),
-        _bars([(field, name, getattr(training, field)) for field, name in names]),
+        _bars(parts),
         *(Text(line, "dim") for line in extra),
         *_functions(training.functions),
     )

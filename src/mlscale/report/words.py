@@ -40,15 +40,16 @@ STATUS_MEANS = {
     "unknown": "could not be measured",
 }
 
-# How a thread's time divides: (field, what it means), in the order in which it is told.
+# How a thread's time divides: (field, what it means), in the order in which it is told; the training thread's data first.
+DATA = "waits for data"
+RECEIVE = "takes batches over"
+INLINE_DATA = "loads data itself"  # what "data" is where there are no workers
 TRAINING_PARTS = (
-    ("data", "waits for data"),
     ("step", "training step"),
     ("host", "other host work"),
     ("save", "saving"),
     ("communication", "other ranks"),
 )
-INLINE_DATA = "loads data itself"  # what "data" is where there are no workers
 WORKER_PARTS = (
     ("compute", "computing"),
     ("io_wait", "waits for the store"),

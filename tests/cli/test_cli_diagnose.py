@@ -108,6 +108,15 @@ def test_attaching_leaves_the_job_alone(mlscale: Run) -> None:
         assert f"mlscale: found process {job.pid}" in found.stderr
 
 
+@pytest.mark.slow
+def test_it_stops_early_when_the_answer_is_stable(mlscale: Run) -> None:
+    steady = [sys.executable, EXAMPLE, "--workers", "2", "--batch-size", "4", "--step-ms", "100"]
+    done = mlscale("diagnose", "--duration", "2m", "-f", "json", "-q", "--", *steady)
+    report = json.loads(done.stdout)
+    assert report["verdict"]["bottleneck"] == "gpu"
+    assert report["window"]["ended"] == "stable" and report["window"]["observed_s"] < 60
+
+
 def test_ctrl_c_reports_what_was_seen_and_keeps_the_recording(mlscale: Run, tmp_path: Path) -> None:
     command = ["-f", "json", "--record", "r.mls", "--", sys.executable, "-c", IDLE]
     with watching(*command, cwd=tmp_path) as process:

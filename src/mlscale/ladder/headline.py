@@ -40,10 +40,10 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
         return f"{who} waits {data} of the time for data: preparing it fills the {limit}{source}{named}."
     if bottleneck == "host":
         top = heaviest_of(case, "host")
-        named = f" {place(top)}" if top is not None else "its own Python code"
+        named = place(top) if top is not None else "its own Python code"
         if case.share("receive") > case.share("host"):
             named = "taking batches over from the workers"
-        return f"The training loop spends {pct(case.lost('host'))} of its time in other host work: {named.strip()}."
+        return f"The training loop spends {pct(case.lost('host'))} of its time in other host work: {named}."
     if bottleneck == "checkpoint":
         return f"Saving stalls the loop {pct(case.share('save'))} of the time: {_saves(case)}."
     if bottleneck == "communication":
@@ -116,6 +116,11 @@ def next_step(case: Case, bottleneck: Bottleneck, ladder: tuple[RungResult, ...]
     if bottleneck == "host":
         top = heaviest_of(case, "host")
         named = place(top) if top is not None else "the code between two steps"
+        if case.share("receive") > case.share("host"):
+            cheaper = (
+                "Make batches smaller to hand over: uint8 instead of float32, and normalise on the GPU; pin_memory=True"
+            )
+            return NextStep(None, (cheaper,))
         actions = [f"Take {named} out of the loop: do it every N steps, in a thread, or on the GPU"]
         actions.append("Avoid .item(), .cpu() and print of tensors in each step: each waits for the GPU")
         return NextStep(None, tuple(actions), _without(case, "host"))

@@ -21,6 +21,7 @@ _WORKER_COUNT_EVERY_S = 1.0
 _SCHEDULE_EVERY_S = 0.5
 _SAME_S = 0.5  # for which a blocked thread's stack is taken for the same, when its place and its wait are
 _MAX_FRAMES = 64
+_TRIES = 3
 _INNER_THREADS = 8  # of a worker that waits for threads of its own
 
 
@@ -115,7 +116,10 @@ class Watched:
             codes, addresses = (), []
             stack = moved = target = None
             if interpreter is not None and thread is not None:
-                codes, addresses = interpreter.walk(thread, _MAX_FRAMES)
+                for _ in range(_TRIES):  # Python code may go on while its frames are read
+                    codes, addresses = interpreter.walk(thread, _MAX_FRAMES)
+                    if codes:
+                        break
                 stack = self._ids.get(codes)
                 if stack is None and codes:
                     stack = self._intern(codes)

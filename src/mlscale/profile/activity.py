@@ -143,7 +143,12 @@ def _waits_for_a_lock(stack: Stack) -> bool:
 
 def user_frame(stack: Stack) -> StackFrame | None:
     """The frame by which people know what this is: the leaf-most of the user's own code."""
-    return next((frame for frame in stack if not is_library(frame)), None)
+    return next((frame for frame in stack if not is_library(frame) and not _is_nameless(frame)), None)
+
+
+def _is_nameless(frame: StackFrame) -> bool:
+    """A comprehension or lambda: the function around it is what people know."""
+    return name_of(frame) in ("<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>", "<lambda>")
 
 
 def telling_frame(stack: Stack) -> StackFrame | None:

@@ -24,6 +24,7 @@ from mlscale.recording import Fact, ProcessSeen, Recording, ThreadSample
 EVALUATION_S = 1.0  # a shorter evaluation is part of training
 MIN_LOOKS = 40  # at the training thread: fewer tell a share no better than to a quarter
 MIN_SIMULATED = 0.1
+THROTTLED = 0.01  # of the time, from which a quota is felt
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,17 @@ def build_profile(recording: Recording) -> JobProfile:
     warnings = list(recording.warnings) + _warnings(recording, roles)
     spans, phases = _spans(recording, whole, ended, main, by_thread)
     gpu = busy_of(recording, spans, roles.everyone)
+    throttled = _throttled(totals, spans)
+    is_throttled = bool(throttled and throttled > THROTTLED)
     parts: dict[int, TrainingThread] = {}
     threads: dict[int, list[workers.WorkerLook]] = {}
     inline = loader is not None and loader.worker_kind == "inline"
     for pid, tid in main.items():
         own = [s for s in by_thread.get(tid, []) if timeline.inside(s.t, spans)]
         looks = training.understand(own, recording.stacks, kind is THREADS, bool(roles.workers))
-        divided = training.divide(looks, spans, gpu_busy=gpu.fraction, inline=inline, ranks=len(main))
+        divided = training.divide(
+            looks, spans, gpu_busy=gpu.fraction, inline=inline, ranks=len(main), throttled=is_throttled
+        )
         if divided is not None:
             parts[pid] = divided
     if kind is not None and kind.worker_kind == "thread":
@@ -67,14 +72,13 @@ def build_profile(recording: Recording) -> JobProfile:
             loader = Loader(loader.kind, loader.label, loader.worker_kind, len(threads), loader.batch_size)
     thread = _mean(list(parts.values()))
     not_steady = _not_steady(thread, whole, recording, roles, parts)
-    throttled = _throttled(totals, spans)
     by_worker = _by_worker(kind, roles, threads, by_thread, recording, spans)
     worker_cpu = totals.rate(roles.workers, lambda s: s.cpu_s, spans)
     worker_system = totals.rate(roles.workers, lambda s: s.system_s, spans)
     divided_workers = workers.divide(
         by_worker,
         spans,
-        throttled=bool(throttled and throttled > 0.01),
+        throttled=is_throttled,
         system_fraction=worker_system / worker_cpu if worker_cpu and worker_system is not None else None,
     )
     if not_steady:

@@ -96,7 +96,9 @@ class TrainingThread:
     cpu: float  # share of time on a CPU, whatever the activity
     data_cpu: float  # share of the loop's time loading data on a CPU (inline loaders: preparation)
     data_io_wait: float  # share of the loop's time loading data blocked in a store (inline loaders)
-    receive: float = 0.0  # part of `data`: taking a batch over from a worker (unpickling, mapping); no worker speeds it up
+    receive: float = (
+        0.0  # part of `data`: taking a batch over from a worker (unpickling, mapping); no worker speeds it up
+    )
     functions: tuple[FunctionShare, ...] = ()  # largest first
     stacks_seen: bool = True  # False: activities were inferred from states and system calls alone
     samples: int = 0

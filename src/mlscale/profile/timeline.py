@@ -114,16 +114,16 @@ def rate(progress: Progress, spans: Sequence[Span]) -> Rate | None:
         inside = [point for point in progress.points if start <= point[0] <= end]
         if len(inside) < 2:
             continue
-        (t0, n0), (t1, n1) = inside[0], inside[-1]
-        total += n1 - n0
-        seconds += t1 - t0
-        count += int(n1 - n0)
+        gained, passed = _smooth_growth(inside)
+        total += gained
+        seconds += passed
+        count += int(inside[-1][1] - inside[0][1])
         per_block += _blocks(inside)
     if seconds <= 0 or total <= 0:
         return None
     value = total / seconds
     # Two sources of error: when the first and last change were seen, and how much the rate itself swings.
-    dating = 0.07 / seconds
+    dating = 0.07 / seconds + 0.3 / count
     swing = (
         statistics.stdev(per_block) / statistics.fmean(per_block) / math.sqrt(len(per_block))
         if len(per_block) > 2
@@ -131,6 +131,17 @@ def rate(progress: Progress, spans: Sequence[Span]) -> Rate | None:
     )
     half = 1.645 * math.hypot(dating, swing)
     return Rate(value, value * (1 - half), value * (1 + half), count)
+
+
+def _smooth_growth(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Growth and seconds from the first changes to the last, the mean over several pairs of ends.
+
+    Batches come in bursts, one from each worker; a single pair of ends may lie at different places of a burst.
+    """
+    pairs = min(8, max(1, len(points) // 4))
+    ends = points[len(points) - pairs :]
+    gains = [(n1 - n0, t1 - t0) for (t0, n0), (t1, n1) in zip(points[:pairs], ends, strict=True)]
+    return sum(g for g, _ in gains) / pairs, sum(s for _, s in gains) / pairs
 
 
 def _blocks(points: list[tuple[float, float]], count: int = 10) -> list[float]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mlscale.profile.activity import (
@@ -63,43 +62,73 @@ def _without_stack(sample: ThreadSample, workers: bool) -> str:
     return {"sleep": "sleep", "gpu": "gpu"}.get(target, "wait")
 
 
+def weigh(looks: Sequence[Look], spans: Sequence[Span], *, throttled: bool) -> list[float]:
+    """The share of the loop's time that each look stands for.
+
+    A look needs a core, and finds one more easily while the job leaves one: running threads are seen too seldom. The
+    kernel's totals say how much of the time the thread ran or wanted to; looks divide each part, not the whole. A look
+    whose stack changed while it was read says only that the thread ran.
+    """
+    total = len(looks)
+    stacks = any(look.stack for look in looks)
+    running = [look.sample.state == "R" for look in looks]
+    usable = [bool(look.stack) or not stacks for look in looks]
+    share = sum(running) / total
+    exact = thread_shares([look.sample for look in looks], spans)
+    if exact is not None:
+        ran = min(1.0, exact[0] + exact[1])
+        # The kernel counts no run-queue wait while a quota holds the group back; it still shows as runnable.
+        share = max(ran, share) if throttled else ran
+    counts = {flag: sum(1 for r, u in zip(running, usable, strict=True) if u and r is flag) for flag in (True, False)}
+    if not counts[True]:
+        share = 0.0
+    elif not counts[False]:
+        share = 1.0
+    part = {True: share, False: 1 - share}
+    return [part[r] / counts[r] if u and counts[r] else 0.0 for r, u in zip(running, usable, strict=True)]
+
+
 def divide(
-    looks: Sequence[Look], spans: Sequence[Span], *, gpu_busy: float | None, inline: bool, ranks: int
+    looks: Sequence[Look],
+    spans: Sequence[Span],
+    *,
+    gpu_busy: float | None,
+    inline: bool,
+    ranks: int,
+    throttled: bool = False,
 ) -> TrainingThread | None:
     """Shares of the loop's time. `gpu_busy`: of the GPU, where one is seen. None without looks."""
     if not looks:
         return None
-    total = len(looks)
-    share = {what: count / total for what, count in Tally(look.what for look in looks).items()}
-    data = share.get("data", 0.0) + share.get("start", 0.0) + share.get("data_file", 0.0)
-    save = share.get("save", 0.0)
-    communication = share.get("communication", 0.0)
-    step = share.get("step", 0.0) + share.get("gpu", 0.0)
-    python, call = share.get("python", 0.0), share.get("call", 0.0)
-    sleep, file, wait = share.get("sleep", 0.0), share.get("file", 0.0), share.get("wait", 0.0)
+    weights = weigh(looks, spans, throttled=throttled)
+
+    def sum_of(chosen: Callable[[Look], bool]) -> float:
+        return sum(weight for look, weight in zip(looks, weights, strict=True) if chosen(look))
+
+    def share(*names: str) -> float:
+        return sum_of(lambda look: look.what in names)
+
+    data, save, communication = share("data", "start", "data_file"), share("save"), share("communication")
+    step = share("step", "gpu")
+    host_sure, unsure = share("python", "file", "wait"), share("sleep", "call")
     if ranks > 1 and gpu_busy is None:
         # Without a GPU, a rank that blocks inside the backward pass waits for the others' gradients.
-        blocked = sum(1 for look in looks if look.what == "step" and _blocked_in_backward(look)) / total
+        blocked = sum_of(lambda look: look.what == "step" and _blocked_in_backward(look))
         communication, step = communication + blocked, step - blocked
     rest = max(0.0, 1 - data - save - communication)
+    step_is_sure = step >= SURE_STEP
     if gpu_busy is not None:
         # The GPU itself tells how much of the rest is the step. What overlaps it costs nothing.
-        host = min(python + call + sleep + file + wait + step, max(0.0, rest - gpu_busy))
-        step = rest - host
+        host = max(0.0, rest - gpu_busy)
     else:
-        host = python + file + wait
-        if step >= SURE_STEP:
-            host += sleep + call
-        else:
-            step += sleep + call
-        step = max(0.0, rest - host)
-    receive = 0.0 if inline else sum(1 for look in looks if _receives(look)) / total
+        host = min(rest, host_sure + (unsure if step_is_sure else 0.0))
+    step = rest - host
     on_cpu = thread_shares([look.sample for look in looks], spans)
-    data_looks = [look for look in looks if look.what in ("data", "data_file")]
-    data_cpu = data_io = 0.0
-    if inline and data_looks:
-        data_cpu = sum(1 for look in data_looks if look.sample.state == "R") / total
-        data_io = sum(1 for look in data_looks if in_store(look)) / total
+    cpu = on_cpu[0] if on_cpu else sum_of(lambda look: look.sample.state == "R")
+    runs_share = sum_of(lambda look: look.sample.state == "R")
+    on_core = min(1.0, cpu / runs_share) if runs_share > 0 else 0.0  # the rest of it waits for a core
+    data_runs = on_core * sum_of(lambda look: look.what in ("data", "data_file") and look.sample.state == "R")
+    data_io = sum_of(lambda look: look.what in ("data", "data_file") and in_store(look))
     saves = runs([look.sample.t for look in looks], [look.what == "save" for look in looks], 0.0) if save else []
     saves = _merge(saves)
     span = (looks[-1].sample.t - looks[0].sample.t) or 1.0
@@ -109,13 +138,13 @@ def divide(
         host=host,
         save=save,
         communication=communication,
-        cpu=on_cpu[0] if on_cpu else sum(1 for look in looks if look.sample.state == "R") / total,
-        data_cpu=data_cpu,
-        data_io_wait=data_io,
-        receive=receive,
-        functions=_functions(looks, gpu_busy is not None, step_is_sure=share.get("step", 0.0) >= SURE_STEP),
-        stacks_seen=sum(1 for look in looks if look.stack) > total / 2,
-        samples=total,
+        cpu=cpu,
+        data_cpu=data_runs if inline else 0.0,
+        data_io_wait=data_io if inline else 0.0,
+        receive=0.0 if inline else data_runs,
+        functions=_functions(looks, weights, step_is_sure),
+        stacks_seen=any(look.stack for look in looks),
+        samples=len(looks),
         saves_seen=len(saves),
         save_seconds=save * span / len(saves) if saves else 0.0,
     )
@@ -125,16 +154,6 @@ def in_store(look: Look) -> bool:
     """Whether a look at a thread that loads data saw it wait for the store."""
     sample = look.sample
     return sample.state != "R" and (is_store(sample.target) or sample.state == "D" or sample.target == "sleep")
-
-
-_RECEIVING = ("torch/multiprocessing/reductions.py", "multiprocessing/reduction.py", "multiprocessing/resource_sharer.py")
-
-
-def _receives(look: Look) -> bool:
-    """Whether a look at the loader's side of the training thread saw it take a batch over, rather than wait for one."""
-    if look.what != "data" or not look.stack:
-        return False
-    return look.sample.state == "R" or any(part in frame.filename for frame in look.stack for part in _RECEIVING)
 
 
 def _blocked_in_backward(look: Look) -> bool:
@@ -154,11 +173,11 @@ def _merge(spans: Sequence[Span]) -> list[Span]:
 _NAMES = {"python": "host", "file": "host", "wait": "host", "data_file": "data", "start": "data", "gpu": "step"}
 
 
-def _functions(looks: Sequence[Look], has_gpu: bool, step_is_sure: bool) -> tuple[FunctionShare, ...]:
+def _functions(looks: Sequence[Look], weights: Sequence[float], step_is_sure: bool) -> tuple[FunctionShare, ...]:
     """Largest first: which function the thread was in, by activity."""
-    tally: Tally[tuple[str, str, int | None, str]] = Tally()
-    for look in looks:
-        if not look.stack:
+    tally: dict[tuple[str, str, int | None, str], float] = {}
+    for look, weight in zip(looks, weights, strict=True):
+        if not look.stack or not weight:
             continue
         what = _NAMES.get(look.what, look.what)
         if look.what in ("sleep", "call"):
@@ -166,8 +185,7 @@ def _functions(looks: Sequence[Look], has_gpu: bool, step_is_sure: bool) -> tupl
         # The user's own function is what they can change; inside the loader it is the library's.
         frame = user_frame(look.stack) or telling_frame(look.stack)
         if frame is not None:
-            tally[(frame.function, frame.filename, frame.line, what)] += 1
-    return tuple(
-        FunctionShare(name, filename, line, what, count / len(looks))
-        for (name, filename, line, what), count in tally.most_common(12)
-    )
+            key = (frame.function, frame.filename, frame.line, what)
+            tally[key] = tally.get(key, 0.0) + weight
+    largest = sorted(tally.items(), key=lambda item: -item[1])[:12]
+    return tuple(FunctionShare(*key, share) for key, share in largest)

@@ -117,9 +117,10 @@ def truth_of(log: Path, recording: Path, report: dict[str, Any]) -> Truth | None
     began = float(read(recording).header["began_monotonic_s"])
     skipped = max((p["end_s"] for p in report["window"]["phases"] if p["name"] == "warm-up"), default=0.0)
     start, end = began + skipped, began + report["window"]["observed_s"]
-    rows = [row for row in rows_of(log) if start <= row["t"] <= end]
-    if len(rows) < 2:
+    rows = rows_of(log)
+    before, until = [row for row in rows if row["t"] <= start], [row for row in rows if row["t"] <= end]
+    if len(until) < 2:
         return None
-    first, last = rows[0], rows[-1]
+    first, last = (before or rows)[-1 if before else 0], until[-1]
     seconds = last["t"] - first["t"]
     return Truth((last["samples"] - first["samples"]) / seconds, (last["waited_s"] - first["waited_s"]) / seconds)

@@ -169,7 +169,7 @@ def main() -> None:
     train_step = make_step(args.step_ms / 1e3)
     log = open(args.log, "a", buffering=1) if args.log else None
     time.sleep(args.slow_start)
-    ends, steps, waited, logged = time.monotonic() + args.seconds, 0, 0.0, 0.0
+    ends, steps, waited = time.monotonic() + args.seconds, 0, 0.0
     while time.monotonic() < ends:
         asked = time.monotonic()
         for number, _batch in enumerate(batches, 1):

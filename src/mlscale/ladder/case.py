@@ -51,7 +51,10 @@ class Case:
 
     def lost(self, name: str) -> float:
         """A share of the time that could be saved. Taking a batch over is the loop's own work, not waiting for data."""
-        moved = {"data": -self.share("receive"), "host": self.share("receive")}
+        own = self.share("receive") - self.share(
+            "gil"
+        )  # and where the loader's threads hold the lock, data is the cause
+        moved = {"data": -own, "host": own}
         return max(0.0, self.share(name) + moved.get(name, 0.0))
 
     def measured(self, name: str) -> float | None:

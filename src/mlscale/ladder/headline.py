@@ -19,6 +19,8 @@ SELF_MADE_ERROR = 0.05  # of a promise about code that is taken out of the loop
 def headline(case: Case, bottleneck: Bottleneck) -> str:
     """One sentence for a tired person."""
     data, workers, cpu = pct(case.share("data")), case.profile.workers, case.profile.cpu
+    if case.share("gil") > case.share("data"):
+        data = pct(case.lost("data"))
     who = "The GPU" if case.profile.host.gpus else "The accelerator"
     if bottleneck == "loader_workers":
         if not case.workers:

@@ -12,8 +12,14 @@ def pct(share: float) -> str:
 
 
 def times(gain: SpeedUp | None) -> str:
-    """A speed-up: "2.1 times"."""
-    return f"{gain.value:.2g} times" if gain is not None else "an unknown amount"
+    """A speed-up: "2.10 times"."""
+    return (
+        f"{gain.value:.3g} times"
+        if gain is not None and gain.value >= 10
+        else f"{gain.value:.2f} times"
+        if gain
+        else "an unknown amount"
+    )
 
 
 def cores(value: float) -> str:

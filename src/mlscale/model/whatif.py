@@ -31,6 +31,7 @@ class Known:
     cpu_error: float
     store_error: float
     step_error: float
+    lock_s: float = 0.0  # part of step_s that is waiting for the lock of a loader in threads
 
 
 def pipeline_of(profile: JobProfile) -> Known | None:
@@ -71,7 +72,13 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         variability=VARIABILITY,
     )
     pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
-    return Known(pipeline, CPU_ERROR, _relative(io_share, looks), _relative(max(1e-3, 1 - thread.data + thread.receive), thread.samples))
+    return Known(
+        pipeline,
+        CPU_ERROR,
+        _relative(io_share, looks),
+        _relative(max(1e-3, 1 - thread.data + thread.receive), thread.samples),
+        thread.gil / rate,
+    )
 
 
 def cores_of(cpu: Cpu, runnable: int) -> float:

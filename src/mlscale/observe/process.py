@@ -53,6 +53,7 @@ class Watched:
         self.unreadable: str | None = None
         self.tids: dict[int, int] = {}  # Python threads: id -> thread state
         self.main_tid = pid
+        self.lost = False  # a look found it gone
         self.waits = Waits(pid)
         self._recorder = recorder
         self._files: dict[int, proc.ThreadFiles] = {}

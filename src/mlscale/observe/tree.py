@@ -36,7 +36,8 @@ class Tree:
         """Looks for new and ended processes. Not `full`: only children of main threads, which is much cheaper."""
         alive = proc.tree_of(self.root) if full else self._quick()
         for pid in list(self.processes):
-            if pid not in alive and not proc.alive(pid):
+            # A look at a process that is gone says so by itself; asking each one each second would cost more than that.
+            if pid not in alive and (self.processes[pid].lost or (full and not proc.alive(pid))):
                 self.processes.pop(pid).close()
                 self._recorder.add(ProcessGone(t, pid))
         for pid in alive:
@@ -63,8 +64,7 @@ class Tree:
             process = self.processes.get(pid)
             if process is None or process.role in (None, "training", "launcher"):
                 found.extend(child for child in proc.main_children_of(pid) if child not in found)
-        known = [pid for pid in self.processes if pid not in found and proc.alive(pid)]
-        return found + known
+        return found
 
     def _assign(self, process: Watched, t: float) -> None:
         parent = self.processes.get(process.parent)

@@ -35,7 +35,7 @@ from mlscale.recording import (
 
 # Looks per tick of the rate. The training thread's time is what is to be explained; the workers' time on a CPU and in
 # the run queue is known exactly from the kernel, and looks only divide the rest.
-TRAINING_LOOKS = 1.0
+TRAINING_LOOKS = 1.5
 WORKER_LOOKS = 0.5
 COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
 CPU_BUDGET_CORES = 0.009  # own CPU use, above which fewer threads are looked at
@@ -208,7 +208,7 @@ class _Loop:
         self.tree.update(now, full=full or self.started is None)
         for process in self.tree.processes.values():
             if process.role in ("training", "worker"):
-                if full or self.started is None or process.role == "training":
+                if full or self.started is None:
                     process.refresh()
                 if process.role == "training" and (full or self.started is None):
                     process.main_tid = training_thread(process)
@@ -262,14 +262,14 @@ class _Loop:
             try:
                 self.seen.add(process.look(process.main_tid, now))
             except ProcessLookupError:
-                pass
+                process.lost = True
         if self._preparing and self._random.random() * TRAINING_LOOKS * self.pause <= WORKER_LOOKS:
             self._turn = (self._turn + 1) % len(self._preparing)
             process, tid = self._preparing[self._turn]
             try:
                 process.look(tid, now)
             except ProcessLookupError:
-                pass
+                process.lost = process.lost or tid == process.pid
 
     def _preparers(self) -> list[tuple[Watched, int]]:
         """Threads that may prepare data: main threads of workers, and other Python threads of training processes."""

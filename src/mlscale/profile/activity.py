@@ -95,6 +95,13 @@ def own_activity(sample: ThreadSample) -> str:
     return "wait"
 
 
+def waits_for_the_interpreter(sample: ThreadSample, stack: Stack) -> bool:
+    """Whether a thread that shares its interpreter is blocked in the middle of the user's code: another has the GIL."""
+    return (
+        sample.target == "futex" and sample.state == "S" and not is_library(stack[0]) and not _waits_for_a_lock(stack)
+    )
+
+
 def is_store(target: str | None) -> bool:
     """Whether a wait is for a place that data comes from."""
     return target is not None and target.startswith(("file:", "fault:", "socket:"))
@@ -138,6 +145,7 @@ _LOCKS = ("/threading.py", "/queue.py", "concurrent/futures/_base.py", "concurre
 
 
 def _waits_for_a_lock(stack: Stack) -> bool:
+    """Whether the leaf is a lock or queue of its own."""
     return any(part in stack[0].filename for part in _LOCKS)
 
 

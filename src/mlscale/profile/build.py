@@ -71,7 +71,12 @@ def build_profile(recording: Recording) -> JobProfile:
         if loader is not None and threads:
             loader = Loader(loader.kind, loader.label, loader.worker_kind, len(threads), loader.batch_size)
     thread = _mean(list(parts.values()))
-    not_steady = _not_steady(thread, whole, recording, roles, parts)
+    not_steady = _not_steady(thread, whole, recording, roles)
+    if not_steady is None and loader is None and _framework(recording) is None and not gpu.fraction:
+        not_steady = (
+            "The process shows no sign of training: no loader, no framework and no busy GPU were seen. "
+            "Name the training process with --pid."
+        )
     by_worker = _by_worker(kind, roles, threads, by_thread, recording, spans)
     worker_cpu = totals.rate(roles.workers, lambda s: s.cpu_s, spans)
     worker_system = totals.rate(roles.workers, lambda s: s.system_s, spans)
@@ -305,7 +310,7 @@ def _mean(parts: Sequence[TrainingThread]) -> TrainingThread | None:
     def mean(name: str) -> float:
         return float(sum(getattr(part, name) for part in parts)) / count
 
-    names = ("data", "step", "host", "save", "communication", "cpu", "data_cpu", "data_io_wait", "receive")
+    names = ("data", "step", "host", "save", "communication", "cpu", "data_cpu", "data_io_wait", "receive", "gil")
     return TrainingThread(
         **{name: mean(name) for name in names},
         functions=parts[0].functions,
@@ -321,7 +326,6 @@ def _not_steady(
     whole: Span | None,
     recording: Recording,
     roles: _Roles,
-    parts: Mapping[int, TrainingThread],
 ) -> str | None:
     """Why there is no verdict, and what to do; None where training was seen."""
     if not roles.training:

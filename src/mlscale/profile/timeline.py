@@ -14,6 +14,7 @@ Span = tuple[float, float]
 WARM_BATCHES_PER_WORKER = 2  # each worker's first batches find an empty page cache, cold imports and a full CPU
 RATE_STEP = 0.25  # a rate that differs by more than this from the rest of the window is not yet the steady one
 SETTLE_S = 3.0  # length of the stretch compared
+FEW_BATCHES = 100  # from here on, one batch more or less at either end is within a hundredth
 MIN_BATCHES = 5  # fewer tell no rate
 
 
@@ -138,6 +139,8 @@ def _smooth_growth(points: Sequence[tuple[float, float]]) -> tuple[float, float]
 
     Batches come in bursts, one from each worker; a single pair of ends may lie at different places of a burst.
     """
+    if points[-1][1] - points[0][1] >= FEW_BATCHES:
+        return points[-1][1] - points[0][1], points[-1][0] - points[0][0]
     pairs = min(8, max(1, len(points) // 4))
     ends = points[len(points) - pairs :]
     gains = [(n1 - n0, t1 - t0) for (t0, n0), (t1, n1) in zip(points[:pairs], ends, strict=True)]

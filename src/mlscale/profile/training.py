@@ -11,6 +11,7 @@ from mlscale.profile.activity import (
     telling_frame,
     training_activity,
     user_frame,
+    waits_for_the_interpreter,
 )
 from mlscale.profile.counters import thread_shares
 from mlscale.profile.job import FunctionShare, TrainingThread
@@ -44,7 +45,9 @@ def understand(
         what = activity.get(sample.stack)
         if what is None:
             what = activity[sample.stack] = training_activity(stack)
-        if what == "own":
+        if threads_load and what != "data" and waits_for_the_interpreter(sample, stack):
+            what = "gil"
+        elif what == "own":
             what = own_activity(sample)
         looks.append(Look(sample, what, stack))
     return looks
@@ -110,7 +113,7 @@ def divide(
 
     data, save, communication = share("data", "start", "data_file"), share("save"), share("communication")
     step = share("step", "gpu")
-    host_sure, unsure = share("python", "file", "wait"), share("sleep", "call")
+    host_sure, unsure = share("python", "file", "wait", "gil"), share("sleep", "call")
     if ranks > 1 and gpu_busy is None:
         # Without a GPU, a rank that blocks inside the backward pass waits for the others' gradients.
         blocked = sum_of(lambda look: look.what == "step" and _blocked_in_backward(look))
@@ -142,6 +145,7 @@ def divide(
         data_cpu=data_runs if inline else 0.0,
         data_io_wait=data_io if inline else 0.0,
         receive=0.0 if inline else data_runs,
+        gil=min(host, share("gil")),
         functions=_functions(looks, weights, step_is_sure),
         stacks_seen=any(look.stack for look in looks),
         samples=len(looks),
@@ -170,7 +174,15 @@ def _merge(spans: Sequence[Span]) -> list[Span]:
     return found
 
 
-_NAMES = {"python": "host", "file": "host", "wait": "host", "data_file": "data", "start": "data", "gpu": "step"}
+_NAMES = {
+    "python": "host",
+    "file": "host",
+    "wait": "host",
+    "gil": "host",
+    "data_file": "data",
+    "start": "data",
+    "gpu": "step",
+}
 
 
 def _functions(looks: Sequence[Look], weights: Sequence[float], step_is_sure: bool) -> tuple[FunctionShare, ...]:

@@ -7,7 +7,7 @@ from mlscale.ladder.result import RungResult, SpeedUp
 from mlscale.ladder.rung import Rung, Threshold
 from mlscale.ladder.wording import cores, count, pct, place
 from mlscale.model.pipeline import Pipeline, best_workers
-from mlscale.model.whatif import speedup
+from mlscale.model.whatif import Known, speedup
 from mlscale.profile.images import AREA_RATIO
 from mlscale.profile.job import FunctionShare
 
@@ -75,8 +75,11 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
     actions: list[str] = []
     gain: SpeedUp | None = None
     if known is not None and cpu is not None and workers is not None and workers.gil_wait > 0.1:
-        target = _processes(known.pipeline)
-        gain = speedup(known, lambda _: target)
+        target = _processes(known)
+        gain = speedup(
+            known,
+            lambda p: dataclasses.replace(p, parallelism=None, workers=target.workers, step_s=p.step_s - known.lock_s),
+        )
         actions.append(
             f"Prepare data in {target.workers} processes instead of threads: DataLoader(num_workers={target.workers})"
         )
@@ -121,9 +124,10 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
     return gain, tuple(actions)
 
 
-def _processes(pipeline: Pipeline) -> Pipeline:
+def _processes(known: Known) -> Pipeline:
     """The same work in processes, each with a lock of its own."""
-    free = dataclasses.replace(pipeline, parallelism=None)
+    pipeline = known.pipeline
+    free = dataclasses.replace(pipeline, parallelism=None, step_s=pipeline.step_s - known.lock_s)
     return dataclasses.replace(free, workers=best_workers(free))
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from mlscale.observe import proc
 from tests.faults import inject
-from tests.running import EXAMPLE, JOBS, Seen, diagnose, environment, job
+from tests.running import EXAMPLE, JOBS, ROOT, Seen, diagnose, environment, job
 from tests.virtual_nvml.gpu import build_driver, make_state
 
 pytestmark = pytest.mark.slow
@@ -285,13 +286,13 @@ def test_two_ranks(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def launched(command: list[str]) -> Iterator[int]:
-    process = subprocess.Popen(
-        command, env=environment(), stdout=subprocess.DEVNULL, start_new_session=True, cwd=Path(__file__).parent.parent
-    )
+    """A job that starts sessions of its own, as torchrun does for each rank."""
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, cwd=ROOT)
     try:
         time.sleep(10)
         yield process.pid
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for pid in reversed(proc.tree_of(process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()

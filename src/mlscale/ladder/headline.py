@@ -28,7 +28,8 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
         if workers is not None and workers.io_wait > workers.compute:
             now = count(case.workers, "worker")
             return f"{who} waits {data} of the time for data: {now} wait for the store one read at a time; more can wait at once."
-        return f"{who} waits {data} of the time for data: {count(case.workers, 'loader worker')} cannot keep up, and cores are free."
+        now = count(case.workers, "loader worker")
+        return f"{who} waits {data} of the time for data: {now} cannot keep up, and cores are free."
     if bottleneck == "storage":
         return f"{who} waits {data} of the time for data, and the loader waits for {describe(case.store)}, which gives no more."
     if bottleneck == "preprocessing":
@@ -128,7 +129,8 @@ def next_step(case: Case, bottleneck: Bottleneck, ladder: tuple[RungResult, ...]
         return NextStep(None, tuple(actions), _without(case, "host"))
     if bottleneck == "checkpoint":
         actions = [
-            "Save in the background: copy the state to CPU memory, and write it in a thread (torch.distributed.checkpoint.async_save)",
+            "Save in the background: copy the state to CPU memory and write it in a thread "
+            "(torch.distributed.checkpoint.async_save)",
             "Save less often, or to a faster store (local NVMe first, then copy)",
         ]
         return NextStep(None, tuple(actions), _without(case, "save"))

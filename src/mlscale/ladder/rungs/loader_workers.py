@@ -77,7 +77,8 @@ def actions_of(case: Case, best: int) -> tuple[str, ...]:
     cpu = case.profile.cpu
     if cpu is not None and best > cpu.limit_cores:
         found.append(
-            f"PyTorch may warn that {best} is more than the {cores(cpu.limit_cores)} here: these workers wait, they do not compute"
+            f"PyTorch may warn that {best} is more than the {cores(cpu.limit_cores)} here: "
+            "these workers wait, they do not compute"
         )
     return tuple(found)
 

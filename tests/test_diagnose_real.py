@@ -217,7 +217,7 @@ def test_one_core(tmp_path: Path, gpu: dict[str, str]) -> None:
 def test_threads_bound_by_the_interpreter_lock(tmp_path: Path, gpu: dict[str, str]) -> None:
     log = tmp_path / "log"
     with job(
-        [*JOBS, "threads", "--workers", "4", "--cpu-ms", "3", "--step-ms", "20"], log, ready_steps=10, **gpu
+        [*JOBS, "threads", "--workers", "4", "--cpu-ms", "6", "--step-ms", "20"], log, ready_steps=10, **gpu
     ) as pid:
         seen = diagnose(pid, log, **gpu)
     assert seen.verdict == "preprocessing"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mlscale.ladder.result import Bottleneck, SpeedUp
 from mlscale.measure import value_of
 from mlscale.model.pipeline import Pipeline, best_workers, throughput, with_workers
-from mlscale.model.whatif import Known, pipeline_of, speedup
+from mlscale.model.whatif import HAND_OVER_COST, HAND_OVER_ERROR, TAKE_OVER_SHARE, Known, pipeline_of, speedup
 from mlscale.profile.job import JobProfile, Store
 
 # The GPU "hardly waits" when the loop loses less than this in all, or no single cause takes as much as the second.
@@ -68,9 +68,12 @@ def case_of(profile: JobProfile) -> Case:
     if known is None:
         return Case(profile, None, None, None, None, None, None)
     pipeline = known.pipeline
-    best = best_workers(dataclasses.replace(pipeline, workers=max(1, pipeline.workers)))
+    best = best_workers(outside(pipeline, 1) if known.inline else pipeline)
     unsure = any(store.at_ceiling is None and store.wait_share > 0.3 for store in profile.stores)
-    more = speedup(known, lambda p: with_workers(p, best), cores_error=0.03)
+    if known.inline:
+        more = speedup(dataclasses.replace(known, cpu_error=HAND_OVER_ERROR), lambda p: outside(p, best))
+    else:
+        more = speedup(known, lambda p: with_workers(p, best), cores_error=0.03)
     if unsure and more.value > 1:
         # A ceiling that cannot be seen from here may be anywhere above what is read now.
         more = SpeedUp(more.value, min(more.value, 1 + (more.value - 1) * 0.5), more.high)
@@ -81,7 +84,17 @@ def case_of(profile: JobProfile) -> Case:
         more,
         speedup(known, without_store, extra_error=FAST_STORE_ERROR),
         speedup(known, without_core_limit, extra_error=FAST_STORE_ERROR),
-        speedup(known, lambda p: dataclasses.replace(p, step_s=p.step_s / 1000, step_cpu_s=0.0)),
+        speedup(known, lambda p: dataclasses.replace(p, step_s=p.step_s / 1000, queue_s=0.0, step_cpu_s=0.0)),
+    )
+
+
+def outside(pipeline: Pipeline, workers: int) -> Pipeline:
+    """Preparation moved from the training thread into workers, which hand their batches over."""
+    return dataclasses.replace(
+        pipeline,
+        workers=workers,
+        prepare_cpu_s=pipeline.prepare_cpu_s * HAND_OVER_COST,
+        step_s=pipeline.step_s + pipeline.prepare_cpu_s * TAKE_OVER_SHARE,
     )
 
 
@@ -93,7 +106,9 @@ def without_store(pipeline: Pipeline) -> Pipeline:
 def without_core_limit(pipeline: Pipeline) -> Pipeline:
     """Preparation on as many other machines as it takes."""
     enough = max(pipeline.workers, 1) * 64
-    return dataclasses.replace(pipeline, workers=enough if enough < 64 else 64, cores=1e4, parallelism=None)
+    return dataclasses.replace(
+        pipeline, workers=enough if enough < 64 else 64, cores=1e4, parallelism=None, queue_s=0.0
+    )
 
 
 def now(case: Case) -> float | None:

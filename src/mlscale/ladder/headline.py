@@ -192,7 +192,10 @@ def _without(case: Case, part: str) -> SpeedUp | None:
     return speedup(
         case.known,
         lambda p: dataclasses.replace(
-            p, step_s=p.step_s * left, step_cpu_s=p.step_cpu_s * (left if part == "host" else 1.0)
+            p,
+            step_s=p.step_s * left,
+            queue_s=p.queue_s * left,
+            step_cpu_s=p.step_cpu_s * (left if part == "host" else 1.0),
         ),
         extra_error=SELF_MADE_ERROR,
     )

@@ -24,6 +24,7 @@ class Pipeline:
     prepare_cpu_s: float
     store_s: float  # waiting for the store, beside others
     step_s: float  # of the training thread, everything but waiting for data
+    queue_s: float = 0.0  # more of the same, waiting for a core while all cores are busy
     step_cpu_s: float = 0.0  # CPU time that the training process takes from the same cores
     store_batches_per_s: float | None = None  # the store's ceiling
     parallelism: float | None = None  # of preparation, where a lock bounds it below the cores (the GIL: 1)
@@ -44,7 +45,7 @@ class Pipeline:
 def throughput(pipeline: Pipeline) -> float:
     """Batches per second."""
     if pipeline.workers <= 0:
-        alone = pipeline.prepare_cpu_s + pipeline.store_s + pipeline.step_s
+        alone = pipeline.prepare_cpu_s + pipeline.store_s + pipeline.step_s + pipeline.queue_s * all_busy(pipeline, 0.0)
         rate = 1 / alone if alone > 0 else float("inf")
         return min(rate, pipeline.store_batches_per_s or float("inf"), _cores_bound(pipeline))
     rate = 0.0
@@ -53,11 +54,26 @@ def throughput(pipeline: Pipeline) -> float:
         cores = max(0.05, pipeline.cores - rate * pipeline.step_cpu_s)
         if pipeline.parallelism is not None:
             cores = min(cores, pipeline.parallelism)
-        fresh = _coupled(pipeline, cores)
+        # The training thread waits for a core as often as it finds all of them busy.
+        step_s = pipeline.step_s + pipeline.queue_s * all_busy(pipeline, rate or _cores_bound(pipeline))
+        fresh = _coupled(dataclasses.replace(pipeline, step_s=step_s), cores)
         if abs(fresh - rate) < 1e-6 * max(fresh, 1e-9):
             break
         rate = fresh if rate == 0 else (rate + fresh) / 2
     return min(rate, _cores_bound(pipeline))
+
+
+def all_busy(pipeline: Pipeline, rate: float) -> float:
+    """Probability that a thread that wakes finds no core free: Erlang's C formula, between whole numbers of cores."""
+    cores = max(pipeline.cores, 0.05)
+    load = min(rate * (pipeline.prepare_cpu_s + pipeline.step_cpu_s) / cores, 0.999)
+    whole = max(1, int(cores))
+    offered, term, total = load * whole, 1.0, 1.0
+    for n in range(1, whole):
+        term *= offered / n
+        total += term
+    last = term * offered / whole / (1 - load)
+    return last / (total + last)
 
 
 def _cores_bound(pipeline: Pipeline) -> float:

@@ -8,17 +8,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlscale.ladder.result import SpeedUp
-from mlscale.model.pipeline import Pipeline, throughput
+from mlscale.model.pipeline import Pipeline, all_busy, throughput
 from mlscale.profile.job import Cpu, JobProfile
 
 MODEL_ERROR = 0.04  # of the network itself, 90 %: largest error at 1 to 24 workers in research/diagnosing.md, section 8
 CPU_ERROR = 0.05  # of CPU seconds per batch, when more workers share caches and memory
 MIN_SHARE_ERROR = 0.01
+# A worker also puts its batch into shared memory, which a loop that loads its own data does not: 1.02 to 1.38 times the
+# CPU time in the example job, small tensors to large (docs/model.md); the size of a batch cannot be seen from outside.
+HAND_OVER_COST, HAND_OVER_ERROR = 1.2, 0.18
+TAKE_OVER_SHARE = 0.06  # of the preparation's CPU time: what the training thread then spends on taking a batch over
 DEFAULT_PREFETCH = 2  # torch.utils.data.DataLoader's
 GIL_BOUND = 0.1  # share of a thread's time spent waiting for the lock, from which it bounds the loader
 # Squared coefficient of variation of a batch's preparation and of the step, mean of both. A batch is a sum over its
 # samples (16 with a spread of one mean each: 0.06), and cores are shared: far more regular than exponential times (1).
 VARIABILITY = 0.1
+TELLING_WAIT = 0.04  # share of the time waiting for data, below which it tells nothing of the variability
 LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 3.0  # nearly clockwork; burstier than exponential times
 Change = Callable[[Pipeline], Pipeline]
 
@@ -31,6 +36,7 @@ class Known:
     cpu_error: float
     store_error: float
     step_error: float
+    inline: bool = False  # the training thread prepares the data: workers would have to hand it over
     lock_s: float = 0.0  # part of step_s that is waiting for the lock of a loader in threads
 
 
@@ -58,26 +64,30 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         training_cores = max(0.0, cpu.training_cores - thread.data_cpu * ranks)
     at_ceiling = any(store.at_ceiling for store in profile.stores)
     gil = workers.gil_wait if workers is not None else 0.0
+    # Everything but waiting for data: also taking a batch over, and waiting for a core with a batch at hand.
+    outside = 1 - thread.data + thread.receive + thread.queue_data
     pipeline = Pipeline(
         workers=count,
         prefetch=loader.prefetch_factor or DEFAULT_PREFETCH,
         cores=cores_of(cpu, max(1, count)) / ranks,
         prepare_cpu_s=prepare_s,
         store_s=store_s,
-        step_s=(thread.step + thread.host + thread.save + thread.communication + thread.receive) / rate,
+        step_s=max(1e-4, outside - thread.queue) / rate,
         step_cpu_s=training_cores / ranks / rate,
         store_batches_per_s=rate if at_ceiling else None,
         # Where threads wait for the interpreter lock, what they use together is all that they can.
         parallelism=max(0.1, cpu.worker_cores) if loader.worker_kind == "thread" and gil > GIL_BOUND else None,
         variability=VARIABILITY,
     )
+    pipeline = dataclasses.replace(pipeline, queue_s=thread.queue / rate / max(all_busy(pipeline, rate), 0.05))
     pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
     return Known(
         pipeline,
         CPU_ERROR,
         _relative(io_share, looks),
-        _relative(max(1e-3, 1 - thread.data + thread.receive), thread.samples),
-        thread.gil / rate,
+        _relative(max(1e-3, outside), thread.samples),
+        inline=not count,
+        lock_s=thread.gil / rate,
     )
 
 
@@ -89,7 +99,8 @@ def cores_of(cpu: Cpu, runnable: int) -> float:
 
 def _fitted_variability(pipeline: Pipeline, rate: float) -> float:
     """The variability at which the model gives the rate that was seen: near the knee, it is what makes the loop wait."""
-    if not pipeline.workers:
+    waits = 1 - rate * (pipeline.step_s + pipeline.queue_s * all_busy(pipeline, rate))
+    if not pipeline.workers or waits < TELLING_WAIT:
         return VARIABILITY
     low, high = LEAST_VARIABILITY, MOST_VARIABILITY
     if throughput(dataclasses.replace(pipeline, variability=low)) <= rate:

@@ -11,8 +11,60 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 NANOSECONDS = 1e-9
 
 # System calls whose first argument is the descriptor waited on (x86_64; the names are in syscalls(2)).
-_FD_FIRST_X86 = {0, 1, 17, 18, 19, 20, 44, 45, 46, 47, 42, 43, 288, 295, 327, 232, 281, 74, 75, 40, 299, 307}
-_FD_FIRST_ARM = {62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 82, 83, 202, 203, 206, 207, 211, 212, 242, 243, 269, 286, 22}
+_FD_FIRST_X86 = {
+    0,
+    1,
+    17,
+    18,
+    19,
+    20,
+    44,
+    45,
+    46,
+    47,
+    42,
+    43,
+    5,
+    78,
+    217,
+    288,
+    295,
+    327,
+    232,
+    281,
+    74,
+    75,
+    40,
+    299,
+    307,
+}
+_FD_FIRST_ARM = {
+    61,
+    62,
+    63,
+    64,
+    80,
+    65,
+    66,
+    67,
+    68,
+    69,
+    70,
+    71,
+    82,
+    83,
+    202,
+    203,
+    206,
+    207,
+    211,
+    212,
+    242,
+    243,
+    269,
+    286,
+    22,
+}
 IS_ARM = os.uname().machine in ("aarch64", "arm64")
 FD_FIRST = _FD_FIRST_ARM if IS_ARM else _FD_FIRST_X86
 NANOSLEEP = {101, 115} if IS_ARM else {35, 230}
@@ -21,6 +73,8 @@ POLL = {73} if IS_ARM else {7, 271}
 SELECT = {72} if IS_ARM else {23, 270}
 EPOLL = {22} if IS_ARM else {232, 281}
 WAIT_CHILD = {260, 95} if IS_ARM else {61, 247}
+# System calls that name a file by its path: number -> which argument the path is.
+PATH_FIRST = {56: 1, 79: 1, 291: 1, 48: 1} if IS_ARM else {2: 0, 4: 0, 6: 0, 21: 0, 257: 1, 262: 1, 332: 1, 269: 1}
 FSYNC = {82, 83, 81, 84} if IS_ARM else {74, 75, 162, 277, 306}
 IOCTL = {29} if IS_ARM else {16}
 _SLEEPS = NANOSLEEP | FUTEX | POLL | SELECT | EPOLL | WAIT_CHILD  # waits that are never uninterruptible
@@ -326,3 +380,11 @@ def alive(pid: int) -> bool:
         return stat(pid).state not in ("Z", "X")
     except ProcessLookupError:
         return False
+
+
+def working_folder(pid: int) -> str | None:
+    """Current directory of a process, None where it may not be read."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return None

@@ -85,7 +85,7 @@ class Watched:
         if self.interpreter is not None:
             self.tids = self.interpreter.threads()
         alive = set(proc.threads_of(self.pid))
-        for tid in set(self._files) - alive:
+        for tid in [tid for tid, files in self._files.items() if files.pid != self.pid or tid not in alive]:
             self._files.pop(tid).close()
 
     def frames(self, tid: int) -> list[Frame]:
@@ -129,8 +129,8 @@ class Watched:
                     moved = interpreter.place(thread) != place
             if call is not None:
                 target = self.waits.target(call, interpreter.read if interpreter else None)
-                if target == "futex" and self.role == "worker" and tid == self.main_tid:
-                    target = self._inner(stack) or target
+                if target in ("futex", "pipe") and self.role == "worker" and tid == self.main_tid:
+                    target = self._inner(target, stack) or target
                 elif state == "S" and place is not None:
                     if len(self._same) > 64:
                         self._same.clear()
@@ -159,21 +159,29 @@ class Watched:
         assert self.interpreter is not None
         return self.interpreter.frame(codes[depth], addresses[depth])
 
-    def _inner(self, stack: int | None) -> str | None:
-        """What the threads do that a worker's main thread waits for: "futex" alone says nothing."""
-        if stack is not None and self._places[stack].leaf_is_queue:
+    def _inner(self, target: str, stack: int | None) -> str | None:
+        """What is done meanwhile by the threads, or by the programs at the other end of a pipe, that a worker waits for.
+
+        "running", or what one of them waits for in a store; None where this tells nothing, as for the loader's queues.
+        """
+        if stack is None or self._places[stack].leaf_is_queue:
             return None
-        for tid in proc.threads_of(self.pid)[1 : _INNER_THREADS + 1]:
+        if target == "pipe":
+            waiters = [(child, child) for child in proc.main_children_of(self.pid)]
+        else:
+            waiters = [(self.pid, tid) for tid in proc.threads_of(self.pid) if tid != self.main_tid]
+        for pid, tid in waiters[:_INNER_THREADS]:
             try:
-                files = self._files.get(tid) or proc.ThreadFiles(self.pid, tid)
-                self._files[tid] = files
-                state = files.state()
+                files = self._files.get(tid)
+                if files is None:
+                    files = self._files[tid] = proc.ThreadFiles(pid, tid)
+                state, call = files.state_and_call(files.wait())
                 if state == "R":
                     return "running"
-                call = files.syscall()
-                target = self.waits.target(call, None) if call else None
-                if target and target.startswith(("file:", "socket:", "fault:")):
-                    return target
+                waits = self.waits if pid == self.pid else Waits(pid)
+                found = waits.target(call, None) if call else None
+                if found and found.startswith(("file:", "socket:", "fault:")):
+                    return found
             except ProcessLookupError:
                 continue
         return None
@@ -186,7 +194,8 @@ class Watched:
             _depth(frames, "__next__", "utils/data/dataloader.py"),
             _depth(frames, "_worker_loop", "utils/data/_utils/worker.py"),
             _depth(frames[:4], "resize", "PIL/Image.py"),
-            frames[0].filename.endswith("multiprocessing/queues.py"),
+            # The leaf is the connection's own code; the queue is a few frames above it.
+            any(frame.filename.endswith("multiprocessing/queues.py") for frame in frames[:6]),
         )
         return known
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 from collections.abc import Callable
@@ -39,6 +40,8 @@ class Waits:
             return "sleep"
         if number in proc.WAIT_CHILD:
             return "child"
+        if number in proc.PATH_FIRST:
+            return self._named(call[1 + proc.PATH_FIRST[number]], read)
         for fd in self._descriptors(call, read):
             found = self._behind(fd)
             if found is not None:
@@ -67,6 +70,19 @@ class Waits:
         except Exception:  # the memory moved on: then it is not known
             return []
         return []
+
+    def _named(self, address: int, read: ReadMemory | None) -> str | None:
+        """The file whose path is at `address`: looking files up on a remote store takes as long as reading them."""
+        if read is None:
+            return None
+        try:
+            size = min(1024, 4096 - address % 4096)
+            path = os.fsdecode(read(address, size).split(b"\0", 1)[0])
+        except Exception:  # the memory moved on: then it is not known
+            return None
+        if not path.startswith("/"):
+            path = os.path.join(proc.working_folder(self._pid) or "/", path)
+        return self._file(path, "file")
 
     def _behind(self, fd: int) -> str | None:
         if fd in self._pipes:

@@ -310,7 +310,20 @@ def _mean(parts: Sequence[TrainingThread]) -> TrainingThread | None:
     def mean(name: str) -> float:
         return float(sum(getattr(part, name) for part in parts)) / count
 
-    names = ("data", "step", "host", "save", "communication", "cpu", "data_cpu", "data_io_wait", "receive", "gil")
+    names = (
+        "data",
+        "step",
+        "host",
+        "save",
+        "communication",
+        "cpu",
+        "data_cpu",
+        "data_io_wait",
+        "receive",
+        "gil",
+        "queue",
+        "queue_data",
+    )
     return TrainingThread(
         **{name: mean(name) for name in names},
         functions=parts[0].functions,

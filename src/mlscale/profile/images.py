@@ -9,7 +9,6 @@ from mlscale.profile.job import FunctionShare, Oversized, TrainingThread, Worker
 from mlscale.recording import Fact, Recording
 
 AREA_RATIO = 2.0  # stored pixels per used pixel from which storing them smaller pays (1.4 times the edge)
-_DECODES = ("ImageFile.load", "JpegImageFile.load", "decode", "imdecode", "_draft", "load")
 _RESIZES = ("Image.resize", "resize", "thumbnail")
 
 
@@ -42,6 +41,11 @@ def oversized_of(
     return Oversized(
         (round(statistics.median(s[0] for s in stored)), round(statistics.median(s[1] for s in stored))),
         (round(statistics.median(u[0] for u in used)), round(statistics.median(u[1] for u in used))),
-        decode_share=sum(f.share for f in functions if f.name.endswith(_DECODES)) / total,
+        decode_share=sum(f.share for f in functions if _on_stored(f)) / total,
         resize_share=sum(f.share for f in functions if f.name.endswith(_RESIZES)) / total,
     )
+
+
+def _on_stored(function: FunctionShare) -> bool:
+    """Whether a function works on the image as it is stored: all of PIL but the resizing, which comes last."""
+    return "/PIL/" in function.filename and not function.name.endswith(_RESIZES)

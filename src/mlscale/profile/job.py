@@ -96,6 +96,8 @@ class TrainingThread:
     cpu: float  # share of time on a CPU, whatever the activity
     data_cpu: float  # share of the loop's time loading data on a CPU (inline loaders: preparation)
     data_io_wait: float  # share of the loop's time loading data blocked in a store (inline loaders)
+    queue: float = 0.0  # runnable without a core, whatever the activity
+    queue_data: float = 0.0  # the part of `queue` within `data`
     gil: float = 0.0  # part of `host`: waiting for the interpreter lock, which the loader's threads hold
     receive: float = (
         0.0  # part of `data`: taking a batch over from a worker (unpickling, mapping); no worker speeds it up

@@ -19,6 +19,7 @@ from mlscale.profile.timeline import Span, runs
 from mlscale.recording import Stack, ThreadSample
 
 SURE_STEP = 0.02  # a share of the time in functions that are surely the step: then nothing else is taken for it
+_DATA = ("data", "data_file")
 SAVE_GAP_S = 0.3  # looks at one save that lie further apart belong to two saves
 
 
@@ -111,7 +112,7 @@ def divide(
     def share(*names: str) -> float:
         return sum_of(lambda look: look.what in names)
 
-    data, save, communication = share("data", "start", "data_file"), share("save"), share("communication")
+    data, save, communication = share("start", *_DATA), share("save"), share("communication")
     step = share("step", "gpu")
     host_sure, unsure = share("python", "file", "wait", "gil"), share("sleep", "call")
     if ranks > 1 and gpu_busy is None:
@@ -130,8 +131,8 @@ def divide(
     cpu = on_cpu[0] if on_cpu else sum_of(lambda look: look.sample.state == "R")
     runs_share = sum_of(lambda look: look.sample.state == "R")
     on_core = min(1.0, cpu / runs_share) if runs_share > 0 else 0.0  # the rest of it waits for a core
-    data_runs = on_core * sum_of(lambda look: look.what in ("data", "data_file") and look.sample.state == "R")
-    data_io = sum_of(lambda look: look.what in ("data", "data_file") and in_store(look))
+    data_runs = on_core * sum_of(lambda look: look.what in _DATA and look.sample.state == "R")
+    data_io = sum_of(lambda look: look.what in _DATA and in_store(look))
     saves = runs([look.sample.t for look in looks], [look.what == "save" for look in looks], 0.0) if save else []
     saves = _merge(saves)
     span = (looks[-1].sample.t - looks[0].sample.t) or 1.0
@@ -145,6 +146,8 @@ def divide(
         data_cpu=data_runs if inline else 0.0,
         data_io_wait=data_io if inline else 0.0,
         receive=0.0 if inline else data_runs,
+        queue=runs_share * (1 - on_core),
+        queue_data=(1 - on_core) * sum_of(lambda look: look.what in _DATA and look.sample.state == "R"),
         gil=min(host, share("gil")),
         functions=_functions(looks, weights, step_is_sure),
         stacks_seen=any(look.stack for look in looks),

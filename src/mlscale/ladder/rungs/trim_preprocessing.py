@@ -9,7 +9,7 @@ from mlscale.ladder.wording import cores, count, pct, place
 from mlscale.model.pipeline import Pipeline, best_workers
 from mlscale.model.whatif import Known, speedup
 from mlscale.profile.images import AREA_RATIO
-from mlscale.profile.job import FunctionShare
+from mlscale.profile.job import Cpu, FunctionShare
 
 CITATION = 'White paper, "Distributed Computation Frameworks": only necessary processes; reduce images beforehand'
 EVIDENCE = ("worker_cpu_fraction", "prep_cpu_seconds_per_sample", "cpu_used_cores", "cpu_limit_cores")
@@ -86,7 +86,7 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
         return gain, tuple(actions)
     if known is not None and cpu is not None and cpu.limit_source != "machine":
         more = float(profile.host.logical_cpus if cpu.limit_source == "affinity" else cpu.affinity_cores)
-        gain = speedup(known, lambda p: dataclasses.replace(p, cores=more))
+        gain = speedup(known, lambda p: lifted(p, cpu, more))
         what = (
             "the CPU affinity (taskset, srun --cpus-per-task)"
             if cpu.limit_source == "affinity"
@@ -122,6 +122,12 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
     if not actions:
         actions.append("Do once, before training, what is the same in every epoch")
     return gain, tuple(actions)
+
+
+def lifted(pipeline: Pipeline, cpu: Cpu, cores_then: float) -> Pipeline:
+    """The same job with more cores. A quota also stops threads that would have found a core: that ends with it."""
+    ends = cpu.limit_source == "quota"
+    return dataclasses.replace(pipeline, cores=cores_then, queue_s=0.0 if ends else pipeline.queue_s)
 
 
 def _processes(known: Known) -> Pipeline:

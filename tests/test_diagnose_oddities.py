@@ -1,0 +1,144 @@
+"""Real jobs with harmless oddities: the verdict must not follow them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.running import EXAMPLE, JOBS, ROOT, diagnose, environment, job
+from tests.virtual_nvml.gpu import build_driver, make_state
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_driver(tmp_path_factory.mktemp("driver"))
+
+
+@pytest.fixture
+def gpu(driver: Path, tmp_path: Path) -> dict[str, str]:
+    return {"VIRTUAL_NVML_STATE": str(make_state(tmp_path / "gpu")), "LD_LIBRARY_PATH": str(driver)}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for number in range(64):
+        (folder / f"{number:03}.bin").write_bytes(bytes(20_000))
+    return folder
+
+
+def test_evaluation_is_kept_apart(tmp_path: Path, files: Path, gpu: dict[str, str]) -> None:
+    log = tmp_path / "log"
+    command = [*JOBS, "files", "--data", str(files), "--workers", "1", "--step-ms", "50", "--evaluate-every", "80"]
+    with job(command, log, ready_steps=20, **gpu) as pid:
+        seen = diagnose(pid, log)
+    assert [p["name"] for p in seen.report["window"]["phases"]].count("evaluation") >= 1
+    assert seen.verdict == "gpu"
+
+
+def test_short_epochs_with_new_workers_each(tmp_path: Path, files: Path, gpu: dict[str, str]) -> None:
+    log = tmp_path / "log"
+    command = [*JOBS, "files", "--data", str(files), "--workers", "2", "--step-ms", "30", "--epoch", "60"]
+    with job(command, log, **gpu) as pid:
+        seen = diagnose(pid, log, **gpu)
+    assert seen.truth is not None
+    assert seen.value("throughput") == pytest.approx(seen.truth.samples_per_s, rel=0.03)
+    assert seen.report["job"]["loader"]["workers"] == 2
+
+
+@pytest.mark.parametrize("option", ["--spawn", "--iterable", "--persistent"])
+def test_other_ways_to_load(tmp_path: Path, gpu: dict[str, str], option: str) -> None:
+    log = tmp_path / "log"
+    with job([*EXAMPLE, "--workers", "1", "--step-ms", "10", option], log, **gpu) as pid:
+        seen = diagnose(pid, log, **gpu)
+    assert seen.verdict == "loader_workers"
+    assert seen.truth is not None
+    assert seen.value("throughput") == pytest.approx(seen.truth.samples_per_s, rel=0.03)
+    assert seen.report["job"]["loader"]["start_method"] == ("spawn" if option == "--spawn" else "fork")
+
+
+@pytest.mark.parametrize("gpm", [True, False])
+def test_a_gpu_that_is_busy_with_next_to_nothing(tmp_path: Path, driver: Path, gpm: bool) -> None:
+    log = tmp_path / "log"
+    state = make_state(tmp_path / "gpu", gpm=gpm, intensity=8)
+    env = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver)}
+    with job([*EXAMPLE, "--workers", "2", "--step-ms", "150"], log, ready_steps=10, **env) as pid:
+        seen = diagnose(pid, log, duration_s=10, **env)
+    assert seen.verdict == "gpu_underfilled"
+    assert ("GPM" in seen.report["host"]["gpus"][0]["signal"]) is gpm
+
+
+def test_a_job_below_a_shell(tmp_path: Path, gpu: dict[str, str]) -> None:
+    log = tmp_path / "log"
+    command = ["sh", "-c", f"{' '.join(EXAMPLE)} --workers 0 --log {log}; echo done"]
+    with job(command, log, **gpu) as pid:
+        seen = diagnose(pid, log, **gpu)
+    assert seen.verdict == "loader_workers"
+
+
+def test_a_job_that_hides_its_memory(tmp_path: Path, driver: Path) -> None:
+    """Not dumpable, and watched by its own user: no stacks and no system calls; states alone still tell something."""
+    state = make_state(tmp_path / "gpu")
+    state.chmod(0o666)
+    for folder in [tmp_path, *list(tmp_path.parents)[:-2]]:
+        folder.chmod(0o755)
+    hide = "import ctypes,runpy,sys; ctypes.CDLL(None).prctl(4,0); sys.argv=sys.argv[1:]; runpy.run_path(sys.argv[0],run_name='__main__')"
+    log = tmp_path / "log"
+    log.touch()
+    log.chmod(0o666)
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    env = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver), "HOME": "/tmp"}
+    data = Path("/tmp/mlscale-test-nobody")
+    data.mkdir(exist_ok=True)
+    data.chmod(0o777)
+    command = [sys.executable, "-c", hide, *EXAMPLE[1:], "--workers", "2", "--step-ms", "150", "--data", str(data)]
+    with job(command, log, prefix=user, ready_steps=5, **env) as pid:
+        done = subprocess.run(
+            [*user, sys.executable, "-m", "mlscale", "diagnose", "--pid", str(pid), "-f", "json", "--duration", "10s"],
+            env=environment(**env),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd=ROOT,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "could not be read" in done.stdout
+    assert '"bottleneck": "gpu"' in done.stdout
+
+
+def test_a_pool_of_processes(tmp_path: Path) -> None:
+    """A home-made loader, without torch, on whatever Python runs the tests."""
+    script = tmp_path / "pool.py"
+    script.write_text(
+        textwrap.dedent("""
+        import multiprocessing, time
+        def prepare(n):
+            end = time.process_time() + 0.05
+            while time.process_time() < end: sum(range(100))
+            return n
+        def train_step(batch): time.sleep(0.01)
+        if __name__ == "__main__":
+            with multiprocessing.Pool(1) as pool:
+                for batch in pool.imap(prepare, range(100000)): train_step(batch)
+        """)
+    )
+    process = subprocess.Popen([sys.executable, str(script)])
+    try:
+        time.sleep(2)
+        seen = diagnose(process.pid, tmp_path / "log", duration_s=10)
+    finally:
+        process.kill()
+        process.wait()
+    assert seen.report["job"]["loader"]["kind"] == "processes"
+    assert seen.verdict == "loader_workers"
+    assert os.environ  # the pool's children end with it

@@ -297,7 +297,11 @@ class Watched:
             box.append(whole if whole is not None else interpreter.float_at(item))
         self._image_at = t
         self._recorder.add(
-            Fact(t, "image", {"stored": stored, "wanted": wanted, "box": box if len(box) == 4 else None})
+            Fact(
+                t,
+                "image",
+                {"stored": stored, "wanted": wanted, "box": box if len(box) == 4 and None not in box else None},
+            )
         )
 
     def close(self) -> None:

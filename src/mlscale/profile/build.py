@@ -72,6 +72,11 @@ def build_profile(recording: Recording) -> JobProfile:
             loader = Loader(loader.kind, loader.label, loader.worker_kind, len(threads), loader.batch_size)
     thread = _mean(list(parts.values()))
     not_steady = _not_steady(thread, whole, recording, roles)
+    if not_steady is None and not gpu.gpus and _blind(main, by_thread):
+        not_steady = (
+            "The kernel hides what the job's threads do, and no GPU tells it either. "
+            "`mlscale doctor` says how to open this; then watch again."
+        )
     if not_steady is None and loader is None and _framework(recording) is None and not gpu.fraction:
         not_steady = (
             "The process shows no sign of training: no loader, no framework and no busy GPU were seen. "
@@ -485,6 +490,12 @@ def _ranks(totals: Totals, parts: Mapping[int, TrainingThread]) -> tuple[Rank, .
             Rank(rank if isinstance(rank, int) else number, pid, part.data, part.step, part.host, part.communication)
         )
     return tuple(sorted(found, key=lambda r: r.rank))
+
+
+def _blind(main: Mapping[int, tuple[int, int]], by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]]) -> bool:
+    """Whether neither stacks nor system calls of the training threads were to be seen."""
+    looks = [sample for key in main.values() for sample in by_thread.get(key, [])]
+    return bool(looks) and all(sample.stack is None and sample.syscall is None for sample in looks)
 
 
 def _gpu_reason(recording: Recording) -> str | None:

@@ -20,6 +20,7 @@ from mlscale.recording import Stack, ThreadSample
 
 SURE_STEP = 0.02  # a share of the time in functions that are surely the step: then nothing else is taken for it
 _DATA = ("data", "data_file")
+BLIND = "blind"  # blocked, and neither the stack nor the system call may be seen
 SAVE_GAP_S = 0.3  # looks at one save that lie further apart belong to two saves
 
 
@@ -63,6 +64,8 @@ def _without_stack(sample: ThreadSample, workers: bool) -> str:
         return "data"
     if is_store(target):
         return "data_file"
+    if sample.target is None and sample.syscall is None:
+        return BLIND
     return {"sleep": "sleep", "gpu": "gpu"}.get(target, "wait")
 
 
@@ -113,6 +116,9 @@ def divide(
         return sum_of(lambda look: look.what in names)
 
     data, save, communication = share("start", *_DATA), share("save"), share("communication")
+    if gpu_busy is not None:
+        # A loop that blocks, while the GPU idles, most likely waits for data; what else it was, nobody may see.
+        data += min(share(BLIND), max(0.0, 1 - gpu_busy))
     step = share("step", "gpu")
     host_sure, unsure = share("python", "file", "wait", "gil"), share("sleep", "call")
     if ranks > 1 and gpu_busy is None:

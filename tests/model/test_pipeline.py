@@ -1,0 +1,105 @@
+"""The queueing model against a simulation of PyTorch's loader, and its laws."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlscale.model.pipeline import WITHIN_BEST, Pipeline, all_busy, best_workers, throughput, with_workers
+from mlscale.model.whatif import Known, speedup
+from tests.model.simulation import Job, simulate
+
+WITHIN = 0.04  # docs/model.md: the model's own error
+
+CASES = [
+    Job(1, 2, 0.040, 0.0, 0.050),
+    Job(1, 2, 0.050, 0.0, 0.050),
+    Job(2, 2, 0.040, 0.0, 0.030),
+    Job(2, 2, 0.050, 0.0, 0.025),
+    Job(4, 2, 0.050, 0.0, 0.025),
+    Job(8, 2, 0.050, 0.0, 0.010),
+    Job(2, 2, 0.010, 0.5, 0.030),
+    Job(8, 2, 0.010, 0.5, 0.030),
+    Job(16, 2, 0.010, 0.5, 0.030),
+    Job(20, 2, 0.010, 0.5, 0.030),
+    Job(4, 4, 0.030, 0.05, 0.020),
+    Job(3, 2, 0.020, 0.06, 0.030),
+    Job(2, 2, 0.005, 0.02, 0.100),
+]
+
+
+def model_of(job: Job) -> Pipeline:
+    variability = (job.cpu_cv**2 + job.step_cv**2) / 2
+    return Pipeline(job.workers, job.prefetch, job.cores, job.cpu_s, job.store_s, job.step_s, variability=variability)
+
+
+@pytest.mark.parametrize("job", CASES, ids=str)
+def test_it_agrees_with_the_simulation(job: Job) -> None:
+    assert throughput(model_of(job)) == pytest.approx(simulate(job), rel=WITHIN)
+
+
+def test_without_workers_the_times_add_up() -> None:
+    assert throughput(Pipeline(0, 2, 2, 0.03, 0.05, 0.02)) == pytest.approx(10)
+
+
+def test_a_ceiling_of_the_store_holds_whatever_the_workers() -> None:
+    slow = Pipeline(2, 2, 8, 0.001, 0.2, 0.01, store_batches_per_s=10)
+    assert throughput(with_workers(slow, 2)) == pytest.approx(10, rel=0.25)
+    assert throughput(with_workers(slow, 32)) == pytest.approx(10, rel=0.01)
+
+
+def test_the_interpreter_lock_holds_threads_to_one_core() -> None:
+    assert throughput(Pipeline(8, 2, 8, 0.05, 0.0, 0.001, parallelism=1.0)) == pytest.approx(20, rel=0.01)
+
+
+def test_a_core_for_each_leaves_nobody_waiting() -> None:
+    assert all_busy(Pipeline(2, 2, 64, 0.05, 0.0, 0.05), 20) < 1e-6
+    assert all_busy(Pipeline(2, 2, 2, 0.1, 0.0, 0.05), 20) == pytest.approx(1, abs=0.01)
+
+
+seconds = st.floats(0.0005, 2.0)
+pipelines = st.builds(
+    Pipeline,
+    workers=st.integers(0, 24),
+    prefetch=st.integers(1, 4),
+    cores=st.floats(0.25, 32),
+    prepare_cpu_s=seconds,
+    store_s=st.one_of(st.just(0.0), seconds),
+    step_s=seconds,
+    variability=st.floats(0.02, 2.0),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(pipelines)
+def test_no_stage_is_outrun(pipeline: Pipeline) -> None:
+    rate = throughput(pipeline)
+    assert 0 < rate < float("inf")
+    assert all(rate <= limit * (1 + 1e-6) for limit in pipeline.limits.values())
+
+
+@settings(max_examples=100, deadline=None)
+@given(pipelines, st.floats(0.1, 10))
+def test_time_has_no_unit(pipeline: Pipeline, scale: float) -> None:
+    names = ("prepare_cpu_s", "store_s", "step_s")
+    slower = dataclasses.replace(pipeline, **{name: getattr(pipeline, name) * scale for name in names})
+    assert throughput(slower) * scale == pytest.approx(throughput(pipeline), rel=1e-3)
+
+
+@settings(max_examples=50, deadline=None)
+@given(pipelines.filter(lambda p: p.workers > 0))
+def test_the_best_number_of_workers_is_the_least_that_is_near_the_best(pipeline: Pipeline) -> None:
+    best = best_workers(pipeline, 24)
+    rates = [throughput(with_workers(pipeline, workers)) for workers in range(1, 25)]
+    assert rates[best - 1] >= max(rates) * (1 - WITHIN_BEST)
+    assert all(rate < max(rates) * (1 - WITHIN_BEST) for rate in rates[: best - 1])
+
+
+@settings(max_examples=50, deadline=None)
+@given(pipelines.filter(lambda p: p.workers > 0), st.integers(1, 24))
+def test_a_promise_lies_in_its_interval(pipeline: Pipeline, workers: int) -> None:
+    promise = speedup(Known(pipeline, 0.05, 0.05, 0.05), lambda p: with_workers(p, workers))
+    assert promise.low <= promise.value <= promise.high

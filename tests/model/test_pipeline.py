@@ -65,10 +65,11 @@ pipelines = st.builds(
     Pipeline,
     workers=st.integers(0, 24),
     prefetch=st.integers(1, 4),
-    cores=st.floats(0.25, 32),
+    cores=st.floats(0.25, 1e4),
     prepare_cpu_s=seconds,
     store_s=st.one_of(st.just(0.0), seconds),
     step_s=seconds,
+    queue_s=st.floats(0.0, 0.1),
     variability=st.floats(0.02, 2.0),
 )
 
@@ -84,7 +85,7 @@ def test_no_stage_is_outrun(pipeline: Pipeline) -> None:
 @settings(max_examples=100, deadline=None)
 @given(pipelines, st.floats(0.1, 10))
 def test_time_has_no_unit(pipeline: Pipeline, scale: float) -> None:
-    names = ("prepare_cpu_s", "store_s", "step_s")
+    names = ("prepare_cpu_s", "store_s", "step_s", "queue_s")
     slower = dataclasses.replace(pipeline, **{name: getattr(pipeline, name) * scale for name in names})
     assert throughput(slower) * scale == pytest.approx(throughput(pipeline), rel=1e-3)
 

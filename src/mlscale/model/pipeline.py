@@ -12,6 +12,7 @@ from dataclasses import dataclass
 MAX_WORKERS = 64
 WITHIN_BEST = 0.02  # the fewest workers within this of the most that can be had (loadtune's rule; issue 2)
 _FIXED_POINT = 12
+MANY_CORES = 100  # from here on, Erlang's sums outgrow floating point, and say next to nothing
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def all_busy(pipeline: Pipeline, rate: float) -> float:
     cores = max(pipeline.cores, 0.05)
     load = min(rate * (pipeline.prepare_cpu_s + pipeline.step_cpu_s) / cores, 0.999)
     whole = max(1, int(cores))
+    if whole > MANY_CORES:
+        return load**MANY_CORES  # all of so many are busy only when they are full
     offered, term, total = load * whole, 1.0, 1.0
     for n in range(1, whole):
         term *= offered / n

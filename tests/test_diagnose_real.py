@@ -43,11 +43,11 @@ def big_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def agrees(seen: Seen, wait_within: float = WAIT_WITHIN) -> None:
+def agrees(seen: Seen) -> None:
     """Rate and wait are what the job itself counted."""
     assert seen.truth is not None
     assert seen.value("throughput") == pytest.approx(seen.truth.samples_per_s, rel=RATE_WITHIN)
-    assert seen.value("data_wait_fraction") == pytest.approx(seen.truth.data_wait_fraction, abs=wait_within)
+    assert seen.value("data_wait_fraction") == pytest.approx(seen.truth.data_wait_fraction, abs=WAIT_WITHIN)
 
 
 def climbs(seen: Seen) -> str | None:
@@ -120,7 +120,7 @@ def test_a_throttled_disk_through_a_memory_map(tmp_path: Path, gpu: dict[str, st
     command = [*JOBS, "tokens", "--data", str(data), "--workers", "2", "--step-ms", "20"]
     with (
         inject.cold([data]),
-        inject.throttled_reads(data, 40_000_000) as prefix,
+        inject.throttled_reads(data, 150_000_000) as prefix,
         job(command, log, prefix=prefix, ready_steps=3, **gpu) as pid,
     ):
         seen = diagnose(pid, log, **gpu)
@@ -202,8 +202,7 @@ def test_a_cpu_quota(tmp_path: Path, gpu: dict[str, str]) -> None:
         seen = diagnose(pid, log, **gpu)
     assert seen.verdict == "preprocessing"
     assert "quota" in seen.report["verdict"]["headline"]
-    # The job's own clock counts the freeing of the last batch as waiting for the next; the quota makes that slow.
-    agrees(seen, wait_within=0.06)
+    agrees(seen)
 
 
 def test_one_core(tmp_path: Path, gpu: dict[str, str]) -> None:

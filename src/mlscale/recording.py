@@ -52,6 +52,7 @@ class ThreadSample(NamedTuple):
     moved: bool | None = (
         None  # the interpreter went on between two reads of the stack: Python runs, not one long C call
     )
+    at_edge: bool = False  # the leaf is where the loop turns to the next batch
 
 
 class ProcessSample(NamedTuple):

@@ -13,6 +13,7 @@ from mlscale.observe.waits import Waits
 from mlscale.recording import Counter, Fact, Recorder, Stack, StackFrame, ThreadSample
 
 _ITERATORS = tuple(name for kind in LOADERS for name in kind.iterators)
+_WAITS = tuple(place for kind in LOADERS for place in kind.waits)
 _COUNTER_OF = {name: kind.counter for kind in LOADERS for name in kind.iterators}
 _FIND_EVERY_S = 1.0  # a walk over all variables of the training thread's frames, for the loop's iterator
 _IMAGE_EVERY_S = 1.0
@@ -22,6 +23,7 @@ _SCHEDULE_EVERY_S = 0.5
 _SAME_S = 0.5  # for which a blocked thread's stack is taken for the same, when its place and its wait are
 _MAX_FRAMES = 64
 _TRIES = 3
+_EDGE_BYTES = 32  # of bytecode after asking for a batch: unpacking it and storing its parts, which frees the last one
 _INNER_THREADS = 8  # of a worker that waits for threads of its own
 
 
@@ -30,6 +32,7 @@ class _Places:
     """Depths in a stack of the functions whose locals are read; None where they are not on it."""
 
     next: int | None
+    wait: int | None  # the outermost function of a loader, by which the loop waits
     worker_loop: int | None
     resize: int | None
     leaf_is_queue: bool
@@ -60,7 +63,8 @@ class Watched:
         self._ids: dict[tuple[int, ...], int] = {}
         self._places: dict[int, _Places] = {}
         self._same: dict[object, tuple[float, int, int | None, str | None, tuple[int, ...], list[int]]] = {}
-        self._counted_at = -10.0
+        self._counted_at = self._learned_at = -10.0
+        self._edges: dict[int, int] = {}  # frame -> the instruction at which it asked for a batch
         self._iterator: int | None = None
         self._iterators: dict[int, int] = {}
         self._slot: tuple[int, float] | None = None
@@ -111,7 +115,8 @@ class Watched:
         known = self._same.get(key)
         if known is not None and t < known[0]:
             _, number, stack, target, codes, addresses = known
-            sample = ThreadSample(t, self.pid, tid, "S", cpu_ns, queue_ns, number, target, stack)
+            edge = bool(addresses) and self._at_edge(addresses[0], place)
+            sample = ThreadSample(t, self.pid, tid, "S", cpu_ns, queue_ns, number, target, stack, None, edge)
         else:
             state, call = files.state_and_call(wait)
             codes, addresses = (), []
@@ -135,17 +140,37 @@ class Watched:
                     if len(self._same) > 64:
                         self._same.clear()
                     self._same[key] = (t + _SAME_S, call[0], stack, target, codes, addresses)
+            edge = bool(addresses) and self._at_edge(addresses[0], place)
             sample = ThreadSample(
-                t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved
+                t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved, edge
             )
         self._recorder.add(sample)
         if stack is not None and tid == self.main_tid:
             self._read_locals(self._places[stack], codes, addresses, t)
         return sample
 
+    def _at_edge(self, leaf: int, place: bytes | None) -> bool:
+        """Whether a thread's leaf is where its loop turns to the next batch: it takes it, or lets go of the last one."""
+        known = self._edges.get(leaf)
+        if known is None or place is None:
+            return False
+        return 0 <= int.from_bytes(place[8:], "little") - known <= _EDGE_BYTES
+
+    def _learn_edges(self, addresses: list[int], wait: int) -> None:
+        """Remembers where the callers of a loader's waiting function are: the edges of the loop over batches."""
+        assert self.interpreter is not None
+        self._edges = {}
+        for address in addresses[wait + 1 : wait + 4]:
+            instruction = self.interpreter.instruction(address)
+            if instruction is not None:
+                self._edges[address] = instruction
+
     def _read_locals(self, places: _Places, codes: tuple[int, ...], addresses: list[int], t: float) -> None:
         """Counters and sizes from the frames that were just seen, each at its own pace."""
         if self.role == "training":
+            if places.wait is not None and t - self._learned_at >= _SAME_S:
+                self._learned_at = t
+                self._learn_edges(addresses, places.wait)
             if t - self._counted_at >= _COUNT_EVERY_S:
                 self._counted_at = t
                 self._count(codes, addresses, places, t)
@@ -192,6 +217,7 @@ class Watched:
         known = self._ids[codes] = self._recorder.stack(stack_of(frames))
         self._places[known] = _Places(
             _depth(frames, "__next__", "utils/data/dataloader.py"),
+            max((d for d, f in enumerate(frames) if on_stack((_plain(f),), _WAITS)), default=None),
             _depth(frames, "_worker_loop", "utils/data/_utils/worker.py"),
             _depth(frames[:4], "resize", "PIL/Image.py"),
             # The leaf is the connection's own code; the queue is a few frames above it.
@@ -313,9 +339,13 @@ class Watched:
             self.interpreter.close()
 
 
+def _plain(frame: Frame) -> StackFrame:
+    return StackFrame(frame.function, frame.filename, frame.line)
+
+
 def stack_of(frames: list[Frame]) -> Stack:
     """Frames as they are recorded."""
-    return tuple(StackFrame(frame.function, frame.filename, frame.line) for frame in frames)
+    return tuple(_plain(frame) for frame in frames)
 
 
 def training_thread(process: Watched) -> int:

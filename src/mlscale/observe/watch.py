@@ -39,6 +39,7 @@ TRAINING_LOOKS = 1.5
 WORKER_LOOKS = 0.5
 COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
 CPU_BUDGET_CORES = 0.009  # own CPU use, above which fewer threads are looked at
+SLOWEST = 2.0  # times the asked-for distance of two looks
 GPU_EVERY_S = 0.25
 FULL_TREE_EVERY_S = 5.0
 START_WAIT_S = 60.0  # for a job that is still starting
@@ -136,7 +137,7 @@ class _Loop:
         self.began = time.monotonic()
         self.started: float | None = None
         self.seen = _Seen(recorder)
-        self.pause = 1  # of so many worker looks, one is made
+        self.pace = 1.0  # looks are this much further apart than asked for, where each costs much
         self._preparing: list[tuple[Watched, int]] = []
         self._training: list[Watched] = []
         self._turn = self._training_turn = 0
@@ -165,7 +166,6 @@ class _Loop:
             self.recorder.add(Fact(0.0, "gpu", fact))
         if self.gpus.reason:
             self.recorder.add(Fact(0.0, "no_gpu", {"reason": self.gpus.reason}))
-        step = 1 / (self.rate_hz * TRAINING_LOOKS)
         slot = 0.0
         ended = "duration"
         while True:
@@ -191,8 +191,9 @@ class _Loop:
                 self._next_gpu = now + GPU_EVERY_S
                 self._look_at_gpu(now)
             self._look(self.now())
+            step = self.pace / (self.rate_hz * TRAINING_LOOKS)
             # One look in each slot, at a random place in it: steady in number, and never in step with the job.
-            slot = max(slot + step, now - now % step)
+            slot = max(slot + step, now)
             pause = slot + self._random.random() * step - self.now()
             if pause > 0:
                 time.sleep(pause)
@@ -224,9 +225,9 @@ class _Loop:
         used = time.thread_time() - self._cpu_before
         self._cpu_before += used
         if used > CPU_BUDGET_CORES:
-            self.pause = min(self.pause + 1, 8)
+            self.pace = min(self.pace * 1.15, SLOWEST)
         elif used < CPU_BUDGET_CORES * 0.7:
-            self.pause = max(self.pause - 1, 1)
+            self.pace = max(self.pace / 1.1, 1.0)
 
     def _read_counters(self, now: float) -> None:
         for process in self.tree.processes.values():
@@ -263,7 +264,7 @@ class _Loop:
                 self.seen.add(process.look(process.main_tid, now))
             except ProcessLookupError:
                 process.lost = True
-        if self._preparing and self._random.random() * TRAINING_LOOKS * self.pause <= WORKER_LOOKS:
+        if self._preparing and self._random.random() * TRAINING_LOOKS <= WORKER_LOOKS:
             self._turn = (self._turn + 1) % len(self._preparing)
             process, tid = self._preparing[self._turn]
             try:

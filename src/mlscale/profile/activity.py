@@ -48,6 +48,11 @@ def name_of(frame: StackFrame) -> str:
     return frame.function.rpartition(".")[2]
 
 
+def shown_name(frame: StackFrame) -> str:
+    """The name by which people know a function: without the function that it was made in."""
+    return frame.function.rpartition("<locals>.")[2]
+
+
 def is_library(frame: StackFrame) -> bool:
     """Whether a frame belongs to the standard library or to an installed package, and not to the user's code."""
     name = frame.filename

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mlscale.profile.activity import (
     is_store,
     own_activity,
+    shown_name,
     telling_frame,
     training_activity,
     user_frame,
@@ -47,7 +48,9 @@ def understand(
         what = activity.get(sample.stack)
         if what is None:
             what = activity[sample.stack] = training_activity(stack)
-        if threads_load and what != "data" and waits_for_the_interpreter(sample, stack):
+        if sample.at_edge and what in ("own", "step"):
+            what = "data"
+        elif threads_load and what != "data" and waits_for_the_interpreter(sample, stack):
             what = "gil"
         elif what == "own":
             what = own_activity(sample)
@@ -206,7 +209,7 @@ def _functions(looks: Sequence[Look], weights: Sequence[float], step_is_sure: bo
         # The user's own function is what they can change; inside the loader it is the library's.
         frame = user_frame(look.stack) or telling_frame(look.stack)
         if frame is not None:
-            key = (frame.function, frame.filename, frame.line, what)
+            key = (shown_name(frame), frame.filename, frame.line, what)
             tally[key] = tally.get(key, 0.0) + weight
     largest = sorted(tally.items(), key=lambda item: -item[1])[:12]
     return tuple(FunctionShare(*key, share) for key, share in largest)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlscale.loaders.kind import LoaderKind, on_stack
-from mlscale.profile.activity import is_store, telling_frame, user_frame, worker_activity
+from mlscale.profile.activity import is_store, shown_name, telling_frame, user_frame, worker_activity
 from mlscale.profile.counters import thread_shares
 from mlscale.profile.job import FunctionShare, Workers
 from mlscale.profile.timeline import Span
@@ -143,7 +143,7 @@ def functions_of(looks: Sequence[WorkerLook]) -> tuple[FunctionShare, ...]:
         if look.what in ("compute", "io_wait", "gil_wait", "other") and look.stack:
             frame = telling_frame(look.stack)
             if frame is not None:
-                tally[(frame.function, frame.filename, frame.line, look.what)] += 1
+                tally[(shown_name(frame), frame.filename, frame.line, look.what)] += 1
     return tuple(
         FunctionShare(name, filename, line, what, count / len(looks))
         for (name, filename, line, what), count in tally.most_common(12)

@@ -155,6 +155,14 @@ class Interpreter:
         except (OSError, OverflowError):
             return None
 
+    def instruction(self, frame: int) -> int | None:
+        """Where a frame is in its code: an address in 3.11 and later, an offset in 3.10."""
+        try:
+            raw = self._memory.read(frame + self._at.frame_instruction, 8)
+        except Torn:
+            return None
+        return int.from_bytes(raw, "little")
+
     def slot(self, obj: int, name: str) -> int | None:
         """Remote address of an attribute's place, for `int_in`. Valid until the object's dict grows or it dies."""
         try:

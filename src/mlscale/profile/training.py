@@ -158,7 +158,7 @@ def divide(
         queue=runs_share * (1 - on_core),
         queue_data=(1 - on_core) * sum_of(lambda look: look.what in _DATA and look.sample.state == "R"),
         gil=min(host, share("gil")),
-        functions=_functions(looks, weights, step_is_sure),
+        functions=_functions(looks, weights, step_is_sure, inline),
         stacks_seen=any(look.stack for look in looks),
         samples=len(looks),
         saves_seen=len(saves),
@@ -197,7 +197,9 @@ _NAMES = {
 }
 
 
-def _functions(looks: Sequence[Look], weights: Sequence[float], step_is_sure: bool) -> tuple[FunctionShare, ...]:
+def _functions(
+    looks: Sequence[Look], weights: Sequence[float], step_is_sure: bool, inline: bool
+) -> tuple[FunctionShare, ...]:
     """Largest first: which function the thread was in, by activity."""
     tally: dict[tuple[str, str, int | None, str], float] = {}
     for look, weight in zip(looks, weights, strict=True):
@@ -206,8 +208,9 @@ def _functions(looks: Sequence[Look], weights: Sequence[float], step_is_sure: bo
         what = _NAMES.get(look.what, look.what)
         if look.what in ("sleep", "call"):
             what = "host" if step_is_sure else "step"
-        # The user's own function is what they can change; inside the loader it is the library's.
-        frame = user_frame(look.stack) or telling_frame(look.stack)
+        # The user's own function is what they can change; of preparation, the function that takes the time.
+        frame = telling_frame(look.stack) if inline and what == "data" else user_frame(look.stack)
+        frame = frame or telling_frame(look.stack)
         if frame is not None:
             key = (shown_name(frame), frame.filename, frame.line, what)
             tally[key] = tally.get(key, 0.0) + weight

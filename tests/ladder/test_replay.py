@@ -1,0 +1,100 @@
+"""The ladder on recordings of real jobs: the verdict, each rung's status, and the same report each time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from mlscale.cli.diagnose import report_of
+from mlscale.ladder.rungs import RUNGS
+from mlscale.profile.build import build_profile
+from mlscale.recording import read
+from mlscale.report import json as report_json
+from mlscale.report.report import MEASUREMENTS, Report
+
+FOLDER = Path(__file__).parent.parent / "recordings"
+# recording -> verdict, the next rung, and the status of each rung, in the ladder's order, by first letters.
+EXPECTED = {
+    "too_few_workers": ("loader_workers", "loader_workers", "cl climb cl la la bl bl bl"),
+    "no_workers": ("loader_workers", "loader_workers", "cl climb cl la la bl bl bl"),
+    "cores_used_up_by_decoding": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
+    "too_many_workers": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
+    "a_throttled_disk_0": ("storage", "data_store", "cl bl climb la la bl bl bl"),
+    "a_throttled_disk_through": ("storage", "data_store", "cl bl climb la la bl bl bl"),
+    "a_fuse_mount_with_latency": ("loader_workers", "loader_workers", "cl climb la la la bl bl bl"),
+    "a_remote_store_with_laten": ("loader_workers", "loader_workers", "cl climb la la la bl bl bl"),
+    "a_saturated_gpu": ("gpu", None, "cl cl cl cl cl la la la"),
+    "a_healthy_job_after_a_slo": ("gpu", None, "cl cl cl cl cl la la la"),
+    "a_loop_busy_in_python": ("host", None, "cl cl cl cl cl bl bl bl"),
+    "checkpoints_that_block": ("checkpoint", None, "cl cl cl cl cl bl bl bl"),
+    "a_cpu_quota": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
+    "one_core": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
+    "threads_bound_by_the_inte": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
+}
+LETTERS = {"cl": "clear", "la": "later", "bl": "blocked", "climb": "climb"}
+
+
+def replayed(name: str) -> Report:
+    return report_of(read(FOLDER / f"{name}.mlscale"))
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_verdict_and_each_rung(name: str) -> None:
+    bottleneck, rung, statuses = EXPECTED[name]
+    report = replayed(name)
+    assert report.verdict.bottleneck == bottleneck
+    assert report.next_step.rung == rung
+    assert [item.rung for item in report.ladder] == [item.id for item in RUNGS]
+    for item, allowed in zip(report.ladder, statuses.split(), strict=True):
+        assert item.status in [LETTERS[word] for word in allowed.split("|")], item.rung
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_replay_is_the_same_and_keeps_the_contract(name: str) -> None:
+    text = report_json.render(replayed(name))
+    assert text == report_json.render(replayed(name))
+    document = json.loads(text)
+    jsonschema.validate(document, report_json.schema())
+    warned = " ".join(document["warnings"])
+    for measurement in MEASUREMENTS:
+        assert measurement in document["measurements"] or measurement in warned, measurement
+    for found in document["measurements"].values():
+        assert found["low"] <= found["value"] <= found["high"]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_shares_are_shares(name: str) -> None:
+    profile = build_profile(read(FOLDER / f"{name}.mlscale"))
+    thread, workers = profile.training, profile.workers
+    assert thread is not None
+    assert thread.data + thread.step + thread.host + thread.save + thread.communication == pytest.approx(1, abs=0.01)
+    if workers is not None:
+        parts = ("compute", "run_queue", "gil_wait", "io_wait", "hand_over", "idle", "other")
+        assert sum(getattr(workers, part) for part in parts) == pytest.approx(1, abs=0.02)
+
+
+def test_each_rung_is_seen_to_fire_and_to_hold() -> None:
+    seen: dict[str, set[str]] = {rung.id: set() for rung in RUNGS}
+    for name in EXPECTED:
+        for item in replayed(name).ladder:
+            seen[item.rung].add(item.status)
+    for rung in ("loader_workers", "data_store", "trim_preprocessing"):
+        assert {"climb", "clear"} <= seen[rung]
+    for rung in ("bigger_gpu", "multi_gpu_node", "cluster"):
+        assert {"blocked", "later"} == seen[rung]
+
+
+def test_a_recording_that_was_cut_off_still_tells(tmp_path: Path) -> None:
+    whole = (FOLDER / "no_workers.mlscale").read_bytes()
+    cut = tmp_path / "cut.mlscale"
+    cut.write_bytes(whole[: len(whole) * 3 // 4])
+    report = report_of(read(cut))
+    assert report.verdict.bottleneck == "loader_workers"
+    assert any("cut off" in warning for warning in report.warnings)
+    first_second = dataclasses.replace(read(FOLDER / "no_workers.mlscale"), ended="interrupted", observed_s=1.0)
+    few = tuple(event for event in first_second.events if event.t < 1.0)
+    assert report_of(dataclasses.replace(first_second, events=few)).verdict.bottleneck == "inconclusive"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from mlscale.recording import Stack, ThreadSample
 SURE_STEP = 0.02  # a share of the time in functions that are surely the step: then nothing else is taken for it
 _DATA = ("data", "data_file")
 BLIND = "blind"  # blocked, and neither the stack nor the system call may be seen
+SAME_WITHIN = 1.5  # standard errors of independent looks; evenly spread ones err by about half
 SAVE_GAP_S = 0.3  # looks at one save that lie further apart belong to two saves
 
 
@@ -98,6 +100,19 @@ def weigh(looks: Sequence[Look], spans: Sequence[Span], *, throttled: bool) -> l
     return [part[r] / counts[r] if u and counts[r] else 0.0 for r, u in zip(running, usable, strict=True)]
 
 
+def _as_the_gpu_says(looks: Sequence[Look], weights: list[float], gpu_busy: float) -> list[float]:
+    """Where the share of looks in the step is the GPU's busy share but for chance, the GPU's is taken: it misses nothing.
+
+    Where they differ by more, the GPU works behind the thread's back (asynchronously), and both stand as they are.
+    """
+    step = sum(weight for look, weight in zip(looks, weights, strict=True) if look.what in ("step", "gpu"))
+    chance = SAME_WITHIN * math.sqrt(max(step * (1 - step), 1e-4) / len(looks))
+    if not 0 < step < 1 or abs(step - gpu_busy) > chance:
+        return weights
+    part = {True: gpu_busy / step, False: (1 - gpu_busy) / (1 - step)}
+    return [weight * part[look.what in ("step", "gpu")] for look, weight in zip(looks, weights, strict=True)]
+
+
 def divide(
     looks: Sequence[Look],
     spans: Sequence[Span],
@@ -118,6 +133,8 @@ def divide(
     def share(*names: str) -> float:
         return sum_of(lambda look: look.what in names)
 
+    if gpu_busy is not None:
+        weights = _as_the_gpu_says(looks, weights, gpu_busy)
     data, save, communication = share("start", *_DATA), share("save"), share("communication")
     if gpu_busy is not None:
         # A loop that blocks, while the GPU idles, most likely waits for data; what else it was, nobody may see.

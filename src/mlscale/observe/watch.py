@@ -35,7 +35,7 @@ from mlscale.recording import (
 
 # Looks per tick of the rate. The training thread's time is what is to be explained; the workers' time on a CPU and in
 # the run queue is known exactly from the kernel, and looks only divide the rest.
-TRAINING_LOOKS = 1.5
+TRAINING_LOOKS = 1.25
 WORKER_LOOKS = 0.5
 COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
 CPU_BUDGET_CORES = 0.009  # own CPU use, above which fewer threads are looked at

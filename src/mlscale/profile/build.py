@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from mlscale.loaders.kind import LoaderKind, on_stack
-from mlscale.loaders.known import LOADERS
-from mlscale.loaders.processes import PROCESSES
-from mlscale.loaders.pytorch import PYTORCH
+from mlscale.loaders.kind import LoaderKind
 from mlscale.loaders.threads import THREADS
 from mlscale.profile import images, stores, timeline, training, workers
 from mlscale.profile.counters import Totals
 from mlscale.profile.gpus import Busy, busy_of
 from mlscale.profile.job import Cpu, Demand, Host, Job, JobProfile, Loader, Rank, Store, TrainingThread, Window, Workers
 from mlscale.profile.measurements import measurements_of
+from mlscale.profile.recognise import Roles, framework_of, loader_of, roles_of, training_tids
 from mlscale.profile.timeline import Span
 from mlscale.recording import Fact, ProcessSeen, Recording, ThreadSample
 
@@ -27,23 +22,16 @@ MIN_SIMULATED = 0.1
 THROTTLED = 0.01  # of the time, from which a quota is felt
 
 
-@dataclass(frozen=True)
-class _Roles:
-    training: tuple[int, ...]
-    workers: tuple[int, ...]
-    everyone: tuple[int, ...]
-
-
 def build_profile(recording: Recording) -> JobProfile:
     """What the job did while it was watched. Never raises for what a recording lacks: the profile says what is missing."""
     totals = Totals(recording)
-    roles = _roles(recording)
+    roles = roles_of(recording)
     by_thread: dict[tuple[int, int], list[ThreadSample]] = {}
     for event in recording.events:
         if isinstance(event, ThreadSample):
             by_thread.setdefault((event.pid, event.tid), []).append(event)
-    main = _training_tids(roles, by_thread)
-    kind, loader = _loader(recording, roles, main, by_thread)
+    main = training_tids(roles, by_thread)
+    kind, loader = loader_of(recording, roles, main, by_thread)
     progress = {pid: timeline.progress_of(recording, pid) for pid in roles.training}
     counted = [p for p in progress.values() if p is not None]
     lead = max(counted, key=lambda p: p.points[-1][1], default=None)
@@ -77,7 +65,7 @@ def build_profile(recording: Recording) -> JobProfile:
             "The kernel hides what the job's threads do, and no GPU tells it either. "
             "`mlscale doctor` says how to open this; then watch again."
         )
-    if not_steady is None and loader is None and _framework(recording) is None and not gpu.fraction:
+    if not_steady is None and loader is None and framework_of(recording) is None and not gpu.fraction:
         not_steady = (
             "The process shows no sign of training: no loader, no framework and no busy GPU were seen. "
             "Name the training process with --pid."
@@ -116,7 +104,7 @@ def build_profile(recording: Recording) -> JobProfile:
     job = Job(
         pid=root,
         command=seen.command if seen else "",
-        framework=_framework(recording),
+        framework=framework_of(recording),
         loader=loader,
         ranks=_ranks(totals, parts) if len(parts) > 1 else (),
     )
@@ -157,93 +145,6 @@ def build_profile(recording: Recording) -> JobProfile:
     )
 
 
-def _roles(recording: Recording) -> _Roles:
-    training_pids: list[int] = []
-    worker_pids: list[int] = []
-    everyone: list[int] = []
-    for event in recording.events:
-        if isinstance(event, ProcessSeen):
-            everyone.append(event.pid)
-            if event.role == "training":
-                training_pids.append(event.pid)
-            elif event.role == "worker":
-                worker_pids.append(event.pid)
-    ranked = sorted(training_pids, key=lambda pid: _rank_key(recording, pid))
-    return _Roles(tuple(ranked), tuple(worker_pids), tuple(everyone))
-
-
-def _rank_key(recording: Recording, pid: int) -> tuple[int, int]:
-    for event in recording.events:
-        if isinstance(event, ProcessSeen) and event.pid == pid:
-            rank = event.facts.get("rank")
-            return (rank if isinstance(rank, int) else 1 << 20), pid
-    return 1 << 20, pid
-
-
-def _training_tids(
-    roles: _Roles, by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]]
-) -> dict[int, tuple[int, int]]:
-    """Training process -> (pid, tid) of its training thread: the one that was looked at most."""
-    found = {}
-    for pid in roles.training:
-        own = [(len(samples), key) for key, samples in by_thread.items() if key[0] == pid]
-        if own:
-            found[pid] = max(own)[1]
-    return found
-
-
-def _loader(
-    recording: Recording,
-    roles: _Roles,
-    main: Mapping[int, tuple[int, int]],
-    by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]],
-) -> tuple[LoaderKind | None, Loader | None]:
-    """Which loader feeds the job, as its iterator, its workers and its stacks show it."""
-    iterators = [e.values for e in recording.events if isinstance(e, Fact) and e.name == "iterator"]
-    own_workers = [e.values for e in recording.events if isinstance(e, Fact) and e.name == "loader_worker"]
-    spawned = [
-        bool(e.facts.get("spawned")) for e in recording.events if isinstance(e, ProcessSeen) and e.role == "worker"
-    ]
-    method = ("spawn" if any(spawned) else "fork") if spawned else None
-    if iterators or own_workers:
-        facts = iterators[0] if iterators else {}
-        count = facts.get("workers")
-        if count is None:
-            count = max((w["workers"] for w in own_workers if w.get("workers")), default=len(roles.workers))
-        batch = facts.get("batch_size") or max((w["batch"] for w in own_workers), default=None)
-        label = PYTORCH.label
-        return PYTORCH, Loader(
-            PYTORCH.id,
-            label,
-            "process" if count else "inline",
-            int(count),
-            batch_size=int(batch) if batch else None,
-            prefetch_factor=facts.get("prefetch_factor"),
-            start_method=method if count else None,
-            persistent_workers=facts.get("persistent"),
-        )
-    tally: Tally[str] = Tally()
-    for key in main.values():
-        for sample in by_thread.get(key, []):
-            if sample.stack is not None:
-                for kind in LOADERS:
-                    if on_stack(recording.stacks[sample.stack], kind.waits):
-                        tally[kind.id] += 1
-                        break
-    by_id = {kind.id: kind for kind in LOADERS}
-    if PYTORCH.id in tally or (roles.workers and not tally):
-        count = len(set(roles.workers)) if method else 0
-        return PYTORCH, Loader(PYTORCH.id, PYTORCH.label, "process" if count else "inline", count, start_method=method)
-    if roles.workers:
-        return PROCESSES, Loader(PROCESSES.id, PROCESSES.label, "process", len(roles.workers), start_method=method)
-    if not tally:
-        return None, None
-    kind = by_id[tally.most_common(1)[0][0]]
-    if kind is PROCESSES:
-        kind = THREADS  # the same waits, without processes: a pool of threads
-    return kind, Loader(kind.id, kind.label, kind.worker_kind, 0)
-
-
 def _loader_threads(
     kind: LoaderKind,
     main: Mapping[int, tuple[int, int]],
@@ -261,7 +162,7 @@ def _loader_threads(
 
 def _by_worker(
     kind: LoaderKind | None,
-    roles: _Roles,
+    roles: Roles,
     threads: Mapping[int, list[workers.WorkerLook]],
     by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]],
     recording: Recording,
@@ -343,7 +244,7 @@ def _not_steady(
     thread: TrainingThread | None,
     whole: Span | None,
     recording: Recording,
-    roles: _Roles,
+    roles: Roles,
 ) -> str | None:
     """Why there is no verdict, and what to do; None where training was seen."""
     if not roles.training:
@@ -371,7 +272,7 @@ def _cpu(
     recording: Recording,
     totals: Totals,
     spans: Sequence[Span],
-    roles: _Roles,
+    roles: Roles,
     thread: TrainingThread | None,
     by_worker: Mapping[int, Sequence[workers.WorkerLook]],
     threads: Mapping[int, Sequence[workers.WorkerLook]],
@@ -417,7 +318,7 @@ def _stores(
     recording: Recording,
     totals: Totals,
     spans: Sequence[Span],
-    roles: _Roles,
+    roles: Roles,
     main: Mapping[int, tuple[int, int]],
     by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]],
     by_worker: Mapping[int, Sequence[workers.WorkerLook]],
@@ -515,25 +416,7 @@ def _sleeps_in_step(
     return False
 
 
-_FRAMEWORKS = (
-    (re.compile(r"/transformers/trainer"), "Hugging Face Trainer"),
-    (re.compile(r"/(pytorch_lightning|lightning/pytorch)/"), "PyTorch Lightning"),
-    (re.compile(r"/accelerate/"), "PyTorch with Accelerate"),
-    (re.compile(r"/torch/"), "PyTorch"),
-    (re.compile(r"/tensorflow/|/keras/"), "TensorFlow"),
-    (re.compile(r"/jax/"), "JAX"),
-)
-
-
-def _framework(recording: Recording) -> str | None:
-    files = {frame.filename for stack in recording.stacks for frame in stack}
-    for pattern, name in _FRAMEWORKS:
-        if any(pattern.search(file) for file in files):
-            return name
-    return None
-
-
-def _warnings(recording: Recording, roles: _Roles) -> list[str]:
+def _warnings(recording: Recording, roles: Roles) -> list[str]:
     """What could not be seen, and what that costs."""
     found: list[str] = []
     unreadable = {

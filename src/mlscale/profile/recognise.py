@@ -1,0 +1,132 @@
+"""Who is who in a recording: the training processes and their threads, the workers, the loader, the framework. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter as Tally
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mlscale.loaders.kind import LoaderKind, on_stack
+from mlscale.loaders.known import LOADERS
+from mlscale.loaders.processes import PROCESSES
+from mlscale.loaders.pytorch import PYTORCH
+from mlscale.loaders.threads import THREADS
+from mlscale.profile.job import Loader
+from mlscale.recording import Fact, ProcessSeen, Recording, ThreadSample
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Process ids by role: training in the order of ranks, workers, and everyone of the job."""
+
+    training: tuple[int, ...]
+    workers: tuple[int, ...]
+    everyone: tuple[int, ...]
+
+
+def roles_of(recording: Recording) -> Roles:
+    """Who trains, and who prepares data."""
+    training_pids: list[int] = []
+    worker_pids: list[int] = []
+    everyone: list[int] = []
+    for event in recording.events:
+        if isinstance(event, ProcessSeen):
+            everyone.append(event.pid)
+            if event.role == "training":
+                training_pids.append(event.pid)
+            elif event.role == "worker":
+                worker_pids.append(event.pid)
+    ranked = sorted(training_pids, key=lambda pid: _rank_key(recording, pid))
+    return Roles(tuple(ranked), tuple(worker_pids), tuple(everyone))
+
+
+def _rank_key(recording: Recording, pid: int) -> tuple[int, int]:
+    for event in recording.events:
+        if isinstance(event, ProcessSeen) and event.pid == pid:
+            rank = event.facts.get("rank")
+            return (rank if isinstance(rank, int) else 1 << 20), pid
+    return 1 << 20, pid
+
+
+def training_tids(
+    roles: Roles, by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]]
+) -> dict[int, tuple[int, int]]:
+    """Training process -> (pid, tid) of its training thread: the one that was looked at most."""
+    found = {}
+    for pid in roles.training:
+        own = [(len(samples), key) for key, samples in by_thread.items() if key[0] == pid]
+        if own:
+            found[pid] = max(own)[1]
+    return found
+
+
+def loader_of(
+    recording: Recording,
+    roles: Roles,
+    main: Mapping[int, tuple[int, int]],
+    by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]],
+) -> tuple[LoaderKind | None, Loader | None]:
+    """Which loader feeds the job, as its iterator, its workers and its stacks show it."""
+    iterators = [e.values for e in recording.events if isinstance(e, Fact) and e.name == "iterator"]
+    own_workers = [e.values for e in recording.events if isinstance(e, Fact) and e.name == "loader_worker"]
+    spawned = [
+        bool(e.facts.get("spawned")) for e in recording.events if isinstance(e, ProcessSeen) and e.role == "worker"
+    ]
+    method = ("spawn" if any(spawned) else "fork") if spawned else None
+    if iterators or own_workers:
+        facts = iterators[0] if iterators else {}
+        count = facts.get("workers")
+        if count is None:
+            count = max((w["workers"] for w in own_workers if w.get("workers")), default=len(roles.workers))
+        batch = facts.get("batch_size") or max((w["batch"] for w in own_workers), default=None)
+        label = PYTORCH.label
+        return PYTORCH, Loader(
+            PYTORCH.id,
+            label,
+            "process" if count else "inline",
+            int(count),
+            batch_size=int(batch) if batch else None,
+            prefetch_factor=facts.get("prefetch_factor"),
+            start_method=method if count else None,
+            persistent_workers=facts.get("persistent"),
+        )
+    tally: Tally[str] = Tally()
+    for key in main.values():
+        for sample in by_thread.get(key, []):
+            if sample.stack is not None:
+                for kind in LOADERS:
+                    if on_stack(recording.stacks[sample.stack], kind.waits):
+                        tally[kind.id] += 1
+                        break
+    by_id = {kind.id: kind for kind in LOADERS}
+    if PYTORCH.id in tally or (roles.workers and not tally):
+        count = len(set(roles.workers)) if method else 0
+        return PYTORCH, Loader(PYTORCH.id, PYTORCH.label, "process" if count else "inline", count, start_method=method)
+    if roles.workers:
+        return PROCESSES, Loader(PROCESSES.id, PROCESSES.label, "process", len(roles.workers), start_method=method)
+    if not tally:
+        return None, None
+    kind = by_id[tally.most_common(1)[0][0]]
+    if kind is PROCESSES:
+        kind = THREADS  # the same waits, without processes: a pool of threads
+    return kind, Loader(kind.id, kind.label, kind.worker_kind, 0)
+
+
+_FRAMEWORKS = (
+    (re.compile(r"/transformers/trainer"), "Hugging Face Trainer"),
+    (re.compile(r"/(pytorch_lightning|lightning/pytorch)/"), "PyTorch Lightning"),
+    (re.compile(r"/accelerate/"), "PyTorch with Accelerate"),
+    (re.compile(r"/torch/"), "PyTorch"),
+    (re.compile(r"/tensorflow/|/keras/"), "TensorFlow"),
+    (re.compile(r"/jax/"), "JAX"),
+)
+
+
+def framework_of(recording: Recording) -> str | None:
+    """The training framework, by the files on the stacks; None where there is none that is known."""
+    files = {frame.filename for stack in recording.stacks for frame in stack}
+    for pattern, name in _FRAMEWORKS:
+        if any(pattern.search(file) for file in files):
+            return name
+    return None

@@ -1,114 +1,204 @@
-"""What watching costs: CPU and memory of mlscale, and speed of the job, watched and unwatched in turns in one run.
+"""What watching costs: CPU and memory of mlscale, and the speed of the job that is watched.
 
-python benchmarks/overhead.py [--pairs 6] [--stretch 12]
+Run: python benchmarks/overhead.py [--pairs 6] [--stretch 15] [--json]      some eight minutes, on an idle machine
+One running job is watched and left alone in turns (watched, alone, alone, watched, ...), so that a drift falls on both.
+Its speed is its own count of samples. The watcher has started before: what starting costs, and the report, is in the
+figures of the whole command, which is run once on each job. Needs the extra `demo`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
+import json
 import math
 import os
+import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.running import EXAMPLE, environment, job, rows_of
 
-WATCH = """
-import json, resource, sys, time
+JOBS = {
+    "cores full": [*EXAMPLE, "--workers", str(os.cpu_count() or 1), "--step-ms", "5"],
+    "GPU bound": [*EXAMPLE, "--workers", "2", "--step-ms", "150"],
+}
+
+# Watches whenever a line says for how long; tells what each second cost, all its threads together.
+WATCHER = """
+import json, sys, time
 from mlscale.observe.find import find_job
 from mlscale.observe.watch import watch
-marks = []
-watch(find_job(int(sys.argv[1])), duration_s=float(sys.argv[2]),
-      on_progress=lambda p: marks.append((time.monotonic(), time.thread_time())))
-shares = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(marks, marks[1:])]
-print(json.dumps({"shares": shares, "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+pid = int(sys.argv[1])
+print("ready", flush=True)
+for line in sys.stdin:
+    began = time.monotonic()
+    marks = [(began, time.process_time())]
+    def mark(progress):
+        marks.append((time.monotonic(), time.process_time()))
+    watch(find_job(pid), duration_s=float(line), on_progress=mark)
+    mark(None)
+    print(json.dumps(marks), flush=True)
+"""
+# The command as a user runs it; wait4 tells the CPU time and the largest memory of that child alone.
+COMMAND = """
+import json, os, subprocess, sys, time
+began = time.monotonic()
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(child.pid, 0)
+assert status == 0, status
+print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "wall_s": time.monotonic() - began,
+                  "memory_mib": used.ru_maxrss / 1024}))
 """
 
 
-def rate(log: Path, start: float, end: float) -> float:
-    """The job's own samples/s between two times."""
-    rows = [row for row in rows_of(log) if start <= row["t"] <= end]
-    return (rows[-1]["samples"] - rows[0]["samples"]) / (rows[-1]["t"] - rows[0]["t"])
-
-
-def watched(pid: int, seconds: float) -> tuple[list[float], float]:
-    """Shares of a core, second by second, and peak memory in MiB, of one watch."""
-    import json
-
-    done = subprocess.run(
-        [sys.executable, "-c", WATCH, str(pid), str(seconds)],
+@contextlib.contextmanager
+def watcher(pid: int) -> Iterator[subprocess.Popen[str]]:
+    """A process that has imported all it needs, and waits to be told to watch."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WATCHER, str(pid)],
         env=environment(),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=True,
     )
-    found = json.loads(done.stdout)
-    return found["shares"], found["mib"]
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
-def compare(name: str, command: list[str], pairs: int, stretch_s: float) -> None:
-    """Stretches in the order watched, unwatched, unwatched, watched, so that a drift cancels."""
-    log = Path(tempfile.mkdtemp()) / "log"
+def watched(process: subprocess.Popen[str], seconds: float) -> list[tuple[float, float]]:
+    """(time, CPU seconds) when the watch began, about each second, and when it ended."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(f"{seconds}\n")
+    process.stdin.flush()
+    return [(at, used) for at, used in json.loads(process.stdout.readline())]
+
+
+def samples_per_s(rows: Sequence[dict[str, float]], start: float, end: float) -> float:
+    """The job's own count between two times."""
+    inside = [row for row in rows if start <= row["t"] <= end]
+    return (inside[-1]["samples"] - inside[0]["samples"]) / (inside[-1]["t"] - inside[0]["t"])
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean with its 95 % interval, by Student's t (Abramowitz and Stegun 26.7.5, within 0.3 % from five pairs on)."""
+    n, z = len(values) - 1, 1.959964
+    t = z + (z**3 + z) / (4 * n) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    mean, half = statistics.fmean(values), t * statistics.stdev(values) / math.sqrt(len(values))
+    return mean, mean - half, mean + half
+
+
+def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
+    """All figures of one job."""
     shares: list[float] = []
-    ratios: list[float] = []
-    memory = 0.0
-    with job(command, log) as pid:
-        for number in range(pairs):
-            rates = {}
-            for watching in (True, False) if number % 2 == 0 else (False, True):
-                start = time.monotonic()
-                if watching:
-                    found, used = watched(pid, stretch_s)
-                    shares += found
-                    memory = max(memory, used)
-                else:
-                    time.sleep(stretch_s + 1)
-                rates[watching] = rate(log, start, time.monotonic())
-            ratios.append(rates[True] / rates[False])
-    mean = statistics.fmean(ratios)
-    half = 1.96 * statistics.stdev(ratios) / math.sqrt(len(ratios)) if len(ratios) > 1 else float("nan")
-    print(
-        f"| {name} | {statistics.median(shares):.2%} | {statistics.fmean(shares):.2%} | {memory:.0f} MiB "
-        f"| {1 - mean:+.2%} ± {half:.2%} |",
-        flush=True,
+    first: list[float] = []
+    spans: list[dict[bool, tuple[float, float]]] = []
+    with tempfile.TemporaryDirectory(prefix="mlscale-overhead-") as folder, job(command, Path(folder) / "log") as pid:
+        with watcher(pid) as process:
+            watched(process, 2)  # compiles, and fills the page cache
+            for number in range(pairs):
+                pair = {}
+                for watching in (True, False) if number % 2 == 0 else (False, True):
+                    began = time.monotonic()
+                    if watching:
+                        marks = watched(process, stretch_s)
+                        pair[True] = (marks[0][0], marks[-1][0])
+                        first.append(marks[1][1] - marks[0][1])
+                        # Not the last: it is the rest of a second.
+                        shares += [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(marks[1:-1])]
+                    else:
+                        time.sleep(stretch_s)
+                        pair[False] = (began, time.monotonic())
+                spans.append(pair)
+                print(f"  pair {number + 1} of {pairs}", file=sys.stderr)
+        rows = rows_of(Path(folder) / "log")
+        ratios = [samples_per_s(rows, *pair[True]) / samples_per_s(rows, *pair[False]) for pair in spans]
+        whole = command_figures(pid)
+    mean, low, high = interval([math.log(ratio) for ratio in ratios])
+    return {
+        "watch_cpu_cores": {"median": statistics.median(shares), "mean": statistics.fmean(shares)},
+        "watch_begin_cpu_s": statistics.median(first),
+        "slowdown": {"value": -math.expm1(mean), "low": -math.expm1(high), "high": -math.expm1(low)},
+        "samples_per_s": statistics.median(samples_per_s(rows, *pair[False]) for pair in spans),
+        "ratios": [round(ratio, 5) for ratio in ratios],
+        "command": whole,
+    }
+
+
+def command_figures(pid: int) -> dict[str, float]:
+    """`mlscale diagnose --pid PID` with its defaults, from start to report: CPU seconds, seconds, MiB."""
+    diagnose = [sys.executable, "-m", "mlscale", "diagnose", "--pid", str(pid), "--quiet"]
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, *diagnose], env=environment(), capture_output=True, text=True, check=True
     )
+    return dict(json.loads(done.stdout))
 
 
-def whole(command: list[str]) -> None:
-    """CPU seconds and memory of the whole command, start-up and report included."""
-    log = Path(tempfile.mkdtemp()) / "log"
-    with job(command, log) as pid:
-        script = (
-            "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
-            "u = resource.getrusage(resource.RUSAGE_CHILDREN); print(u.ru_utime + u.ru_stime, u.ru_maxrss / 1024)"
+def machine() -> dict[str, Any]:
+    """Where the figures hold."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "date": date.today().isoformat(),
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """The figures for people."""
+    where = found["machine"]
+    lines = [
+        f"{where['date']}, {where['cores']} cores ({where['cpu']}), Linux {where['kernel']}, Python {where['python']}; "
+        f"load before: {where['load_before']}",
+        "",
+        "| job | watching: median | mean | job slower by (95 %) | whole command: CPU | of a core, over | memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in found["jobs"].items():
+        cpu, slow, whole = row["watch_cpu_cores"], row["slowdown"], row["command"]
+        lines.append(
+            f"| {name}, {row['samples_per_s']:.0f} samples/s | {cpu['median']:.2%} | {cpu['mean']:.2%} "
+            f"| {slow['value']:+.2%} ({slow['low']:+.2%} to {slow['high']:+.2%}) | {whole['cpu_s']:.2f} s "
+            f"| {whole['cpu_s'] / whole['wall_s']:.1%}, {whole['wall_s']:.0f} s | {whole['memory_mib']:.0f} MiB |"
         )
-        diagnose = [sys.executable, "-m", "mlscale", "diagnose", "--pid", str(pid), "--quiet"]
-        began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-c", script, *diagnose], env=environment(), capture_output=True, text=True, check=True
-        )
-        seconds, used = map(float, done.stdout.split())
-        print(
-            f"\nThe whole of `mlscale diagnose`: {seconds:.2f} s of CPU time in {time.monotonic() - began:.0f} s, {used:.0f} MiB."
-        )
+    return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=6)
-    parser.add_argument("--stretch", type=float, default=12, help="seconds")
-    args = parser.parse_args()
-    print(f"{os.cpu_count()} cores; load before: {os.getloadavg()[0]:.2f}\n")
-    print("| job | CPU of a core, median | mean | memory | job slower by (95 %) |\n|---|---|---|---|---|")
-    compare("cores full", [*EXAMPLE, "--workers", "2", "--step-ms", "5"], args.pairs, args.stretch)
-    compare("GPU bound", [*EXAMPLE, "--workers", "2", "--step-ms", "150"], args.pairs, args.stretch)
-    whole([*EXAMPLE, "--workers", "2", "--step-ms", "30"])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=6, help="watched and unwatched stretches (at least 2)")
+    parser.add_argument("--stretch", type=float, default=15, help="seconds of each (at least 4)")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if options.pairs < 2 or options.stretch < 4:
+        parser.error("--pairs from 2 on, --stretch from 4 on: less tells nothing")
+    found: dict[str, Any] = {"machine": machine(), "pairs": options.pairs, "stretch_s": options.stretch, "jobs": {}}
+    for name, command in JOBS.items():
+        print(f"{name}:", file=sys.stderr)
+        found["jobs"][name] = measure(command, options.pairs, options.stretch)
+    print(json.dumps(found, indent=2) if options.json else table(found))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlscale.recording import Counter, Fact, Recording
@@ -49,14 +49,22 @@ def progress_of(recording: Recording, pid: int) -> Progress | None:
     last: dict[str, float] = {}
     first: dict[object, float] = {}
     resets: dict[object, list[float]] = {}
-    first_t: float | None = None
+    latest: dict[object, float] = {}
+    seen_at: dict[object, float] = {}
+    epoch = _epoch_lengths(recording, pid, dataset_of)
     for event in recording.events:
         if not isinstance(event, Counter) or event.pid != pid or not event.name.startswith("yielded#"):
             continue
-        first_t = event.t if first_t is None else first_t
         dataset = dataset_of.get(event.name, event.name)
         before = last.get(event.name)
         last[event.name] = event.value
+        missed = 0.0
+        if dataset in latest and (before is None or event.value < before):
+            # The last batches of the epoch went by between two looks at the counter; its other epochs tell its length.
+            short = epoch.get(dataset, 0.0) - latest[dataset]
+            so_far = totals[dataset] / max(seen_at[dataset] - series[dataset][0][0], 1e-3)
+            missed = short if 0 < short <= 1 + so_far * (event.t - seen_at[dataset]) else 0.0
+        latest[dataset], seen_at[dataset] = event.value, event.t
         if before is None:
             if dataset not in totals:
                 totals[dataset], first[dataset] = 0.0, event.value
@@ -69,6 +77,7 @@ def progress_of(recording: Recording, pid: int) -> Progress | None:
             resets[dataset].append(event.t)
         else:
             gained = event.value - before
+        gained += missed
         if gained > 0:
             totals[dataset] += gained
             series[dataset].append((event.t, totals[dataset]))
@@ -76,6 +85,19 @@ def progress_of(recording: Recording, pid: int) -> Progress | None:
         return None
     best = max(totals, key=lambda dataset: totals[dataset])
     return Progress(pid, tuple(series[best]), first[best], tuple(resets[best]))
+
+
+def _epoch_lengths(recording: Recording, pid: int, dataset_of: Mapping[str, object]) -> dict[object, float]:
+    """Batches in an epoch of each data set: the highest count that an epoch which ended was seen at."""
+    found: dict[object, float] = {}
+    latest: dict[object, float] = {}
+    for event in recording.events:
+        if isinstance(event, Counter) and event.pid == pid and event.name.startswith("yielded#"):
+            dataset = dataset_of.get(event.name, event.name)
+            if event.value < latest.get(dataset, 0.0):
+                found[dataset] = max(found.get(dataset, 0.0), latest[dataset])
+            latest[dataset] = event.value
+    return found
 
 
 def steady_span(progress: Progress | None, began_s: float, ended_s: float, workers: int) -> Span | None:

@@ -19,6 +19,8 @@ from mlscale.recording import Fact, ProcessSeen, Recording, ThreadSample
 EVALUATION_S = 1.0  # a shorter evaluation is part of training
 MIN_LOOKS = 40  # at the training thread: fewer tell a share no better than to a quarter
 MIN_SIMULATED = 0.1
+EPOCH_PART_S = 3.0  # of an epoch on either side of its end: less says nothing of its reads
+COLD_BYTES_PER_S, COLD_LEFT = 1e6, 0.3  # reads from the device worth speaking of; what is left of them once cached
 THROTTLED = 0.01  # of the time, from which a quota is felt
 
 
@@ -39,7 +41,17 @@ def build_profile(recording: Recording) -> JobProfile:
     began = min((s.t for tid in main.values() for s in by_thread.get(tid, [])), default=0.0)
     whole = timeline.steady_span(lead, began, ended, loader.workers if loader else 0)
     warnings = list(recording.warnings) + _warnings(recording, roles)
+    cold = _cold_epoch(totals, lead, (began, ended), roles) if whole is not None else None
+    if cold is not None and whole is not None:
+        whole = (max(cold[1], whole[0]), whole[1])
     spans, phases = _spans(recording, whole, ended, main, by_thread)
+    if cold is not None:
+        phases = [cold, *(phase for phase in phases if phase[0] >= cold[1])]
+    elif _in_first_epoch(totals, lead, whole, roles):
+        warnings.append(
+            "It was watched in its first epoch, and the data came from the device. Later epochs may find it in the page "
+            "cache: watch again then, before moving the data."
+        )
     gpu = busy_of(recording, spans, roles.everyone)
     throttled = _throttled(totals, spans)
     is_throttled = bool(throttled and throttled > THROTTLED)
@@ -203,6 +215,33 @@ def _spans(
     saves = timeline.runs([look.sample.t for look in inside], [look.what == "save" for look in inside], 0.05)
     phases += [(a, b, "checkpoint") for a, b in saves]
     return timeline.without([whole], holes), sorted(phases)
+
+
+def _cold_epoch(
+    totals: Totals, lead: timeline.Progress | None, whole: Span, roles: Roles
+) -> tuple[float, float, str] | None:
+    """The part of the window in which data still came from the device, where a later epoch finds it in the page cache."""
+    if lead is None:
+        return None
+    for reset in lead.resets:
+        if not whole[0] + EPOCH_PART_S <= reset <= whole[1] - EPOCH_PART_S:
+            continue
+        before = _device_bytes_per_s(totals, roles, (whole[0], reset))
+        after = _device_bytes_per_s(totals, roles, (reset, whole[1]))
+        if before is not None and after is not None and before >= COLD_BYTES_PER_S and after <= COLD_LEFT * before:
+            return (whole[0], reset, "cold epoch")
+    return None
+
+
+def _in_first_epoch(totals: Totals, lead: timeline.Progress | None, whole: Span | None, roles: Roles) -> bool:
+    """Whether the watch saw the first epoch from its beginning, never its end, and reads from the device."""
+    if lead is None or whole is None or lead.resets or lead.first_value > 0:
+        return False
+    return (_device_bytes_per_s(totals, roles, whole) or 0.0) >= COLD_BYTES_PER_S
+
+
+def _device_bytes_per_s(totals: Totals, roles: Roles, span: Span) -> float | None:
+    return totals.rate((*roles.workers, *roles.training), lambda s: s.read_bytes, [span])
 
 
 def _mean(parts: Sequence[TrainingThread]) -> TrainingThread | None:

@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 EXAMPLE = [sys.executable, str(ROOT / "examples/train_images.py")]
 JOBS = [sys.executable, "-m", "tests.jobs.jobs"]
-DURATION_S = 15
+DURATION_S = 20
 
 
 @dataclass(frozen=True)

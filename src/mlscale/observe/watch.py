@@ -35,11 +35,10 @@ from mlscale.recording import (
 
 # Looks per tick of the rate. The training thread's time is what is to be explained; the workers' time on a CPU and in
 # the run queue is known exactly from the kernel, and looks only divide the rest.
-TRAINING_LOOKS = 1.25
+TRAINING_LOOKS = 1.5
 WORKER_LOOKS = 0.5
 COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
 CPU_BUDGET_CORES = 0.009  # own CPU use, above which fewer threads are looked at
-GOLDEN = 0.6180339887  # multiples of it, modulo one, fill an interval most evenly
 SLOWEST = 2.0  # times the asked-for distance of two looks
 GPU_EVERY_S = 0.25
 FULL_TREE_EVERY_S = 5.0
@@ -167,7 +166,7 @@ class _Loop:
             self.recorder.add(Fact(0.0, "gpu", fact))
         if self.gpus.reason:
             self.recorder.add(Fact(0.0, "no_gpu", {"reason": self.gpus.reason}))
-        slot, place = 0.0, self._random.random()
+        slot = 0.0
         ended = "duration"
         while True:
             now = self.now()
@@ -193,11 +192,10 @@ class _Loop:
                 self._look_at_gpu(now)
             self._look(self.now())
             step = self.pace / (self.rate_hz * TRAINING_LOOKS)
-            # One look in each slot, each at another place in it: never in step with the job, and spread more evenly
-            # over its cycle than random places would be (half the error, docs/2-what-it-sees.md).
+            # One look in each slot, at a random place in it: steady in number, and never in step with the job. (Places
+            # spread by the golden ratio err half as much, and far off for a job whose cycle resonates with them.)
             slot = max(slot + step, now)
-            place = (place + GOLDEN) % 1.0
-            pause = slot + place * step - self.now()
+            pause = slot + self._random.random() * step - self.now()
             if pause > 0:
                 time.sleep(pause)
         if ended != "job exited":

@@ -23,7 +23,7 @@ from mlscale.recording import Stack, ThreadSample
 SURE_STEP = 0.02  # a share of the time in functions that are surely the step: then nothing else is taken for it
 _DATA = ("data", "data_file")
 BLIND = "blind"  # blocked, and neither the stack nor the system call may be seen
-SAME_WITHIN = 1.5  # standard errors of independent looks; evenly spread ones err by about half
+SAME_WITHIN = 3.0  # standard errors: farther apart is no chance
 SAVE_GAP_S = 0.3  # looks at one save that lie further apart belong to two saves
 
 

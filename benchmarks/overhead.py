@@ -27,11 +27,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from mlscale.observe import proc
+from mlscale.observe.machine import machine_cpu_s
 from tests.running import EXAMPLE, environment, job, rows_of
 
+ONE_EPOCH = ("--epoch-samples", "1000000", "--seconds", "3000")  # its end would start workers anew
 JOBS = {
-    "cores full": [*EXAMPLE, "--workers", str(os.cpu_count() or 1), "--step-ms", "5"],
-    "GPU bound": [*EXAMPLE, "--workers", "2", "--step-ms", "150"],
+    "cores full": [*EXAMPLE, "--workers", str(os.cpu_count() or 1), "--step-ms", "5", *ONE_EPOCH],
+    "GPU bound": [*EXAMPLE, "--workers", "2", "--step-ms", "150", *ONE_EPOCH],
 }
 
 # Watches whenever a line says for how long; tells what each second cost, all its threads together.
@@ -86,7 +89,16 @@ def watched(process: subprocess.Popen[str], seconds: float) -> list[tuple[float,
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(f"{seconds}\n")
     process.stdin.flush()
-    return [(at, used) for at, used in json.loads(process.stdout.readline())]
+    told = process.stdout.readline()
+    if not told:
+        raise SystemExit("The job, or its watcher, was ended from outside; nothing was measured.")
+    return [(at, used) for at, used in json.loads(told)]
+
+
+def cpu_s(*pids: int) -> tuple[float, float]:
+    """CPU seconds of these processes with their descendants, and of the whole machine, so far."""
+    tree = {member for pid in pids for member in proc.tree_of(pid)}
+    return sum(proc.stat(pid).cpu_s for pid in tree), machine_cpu_s() or float("nan")
 
 
 def samples_per_s(rows: Sequence[dict[str, float]], start: float, end: float) -> float:
@@ -112,6 +124,7 @@ def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mlscale-overhead-") as folder, job(command, Path(folder) / "log") as pid:
         with watcher(pid) as process:
             watched(process, 2)  # compiles, and fills the page cache
+            ours_before, all_before, at_first = *cpu_s(pid, process.pid), time.monotonic()
             for number in range(pairs):
                 pair = {}
                 for watching in (True, False) if number % 2 == 0 else (False, True):
@@ -127,6 +140,8 @@ def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
                         pair[False] = (began, time.monotonic())
                 spans.append(pair)
                 print(f"  pair {number + 1} of {pairs}", file=sys.stderr)
+            ours, everything = cpu_s(pid, process.pid)
+            others = (everything - all_before - (ours - ours_before)) / (time.monotonic() - at_first)
         rows = rows_of(Path(folder) / "log")
         ratios = [samples_per_s(rows, *pair[True]) / samples_per_s(rows, *pair[False]) for pair in spans]
         whole = command_figures(pid)
@@ -136,6 +151,7 @@ def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
         "watch_begin_cpu_s": statistics.median(first),
         "slowdown": {"value": -math.expm1(mean), "low": -math.expm1(high), "high": -math.expm1(low)},
         "samples_per_s": statistics.median(samples_per_s(rows, *pair[False]) for pair in spans),
+        "others_cores": round(others, 3),
         "ratios": [round(ratio, 5) for ratio in ratios],
         "command": whole,
     }
@@ -183,6 +199,11 @@ def table(found: dict[str, Any]) -> str:
             f"| {slow['value']:+.2%} ({slow['low']:+.2%} to {slow['high']:+.2%}) | {whole['cpu_s']:.2f} s "
             f"| {whole['cpu_s'] / whole['wall_s']:.1%}, {whole['wall_s']:.0f} s | {whole['memory_mib']:.0f} MiB |"
         )
+    busiest = max(row["others_cores"] for row in found["jobs"].values())
+    lines += [
+        "",
+        f"Other programs used at most {busiest:.2f} cores meanwhile; above 0.1, measure again on a quiet machine.",
+    ]
     return "\n".join(lines)
 
 

@@ -1,0 +1,1 @@
+"""Facts: what can be rented, and what typical jobs need. Read from `profiles/`, never from code."""

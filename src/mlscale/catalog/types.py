@@ -41,6 +41,7 @@ class Accelerator:
     power_w: float | None
     source: Source
     note: str = ""
+    driver_names: tuple[str, ...] = ()  # what NVML calls it
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,21 @@ class SpotPrice:
 
 
 @dataclass(frozen=True)
+class Interruptions:
+    """How much spot capacity was taken back in a month, as the bucket that AWS publishes; `most_fraction` is None for
+    its open one, "over 20 %"."""
+
+    least_fraction: float
+    most_fraction: float | None
+    source: Source
+
+
+@dataclass(frozen=True)
 class Instance:
-    """One EC2 type. `accelerators` may be a fraction (a slice of one). `retired` types can be a baseline, never a pick."""
+    """One EC2 type. `accelerators` may be a fraction (a slice of one). `retired` types can be a baseline, never a pick.
+
+    `source` is that of the specifications; `sources` has another one for the fields that it names.
+    """
 
     name: str
     family: str
@@ -91,6 +105,9 @@ class Instance:
     spot: Mapping[str, SpotPrice] = field(default_factory=dict)
     source: Source | None = None
     note: str = ""
+    nvme_bytes_per_s: float | None = None  # sequential reads, all devices together; AWS publishes few
+    interruptions: Mapping[str, Interruptions] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,6 +147,7 @@ class FileSystem:
     relative_speed: float | None
     source: Source
     note: str = ""
+    sources: Mapping[str, Source] = field(default_factory=dict)  # of the fields with another source
 
 
 @dataclass(frozen=True)
@@ -156,6 +174,19 @@ class StepCost:
     matrix_s_per_sample: float
     memory_s_per_sample: float
     host_s_per_sample: float
+    gradient_accumulation: int = 1  # batches of `batch_per_gpu` between two exchanges of gradients
+
+
+@dataclass(frozen=True)
+class MeasuredRow:
+    """The published row behind a step cost: in `table`, the one where each column of `where` reads as given. Its
+    `column` counts units a second on `gpus` accelerators; a sample is `units_per_sample` of them (tokens, frames)."""
+
+    table: str
+    where: Mapping[str, str]
+    column: str
+    gpus: int = 1
+    units_per_sample: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -176,14 +207,19 @@ class Workload:
     activation_bytes_per_sample: float
     source: Source
     notes: Mapping[str, str] = field(default_factory=dict)
+    measured: MeasuredRow | None = None
+    tokens_per_sample: float | None = None  # of language; None elsewhere
+    synchronized_parameters: float | None = None  # whose gradients are exchanged; None: all of `parameters`
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """All facts of one snapshot, by name. `taken` is its oldest day that matters for prices."""
+    """All facts of one snapshot, by name. `taken` is its oldest day that matters for prices. `hosts` are types without
+    an accelerator: for preparation clusters and storage servers."""
 
     instances: Mapping[str, Instance]
     accelerators: Mapping[str, Accelerator]
     file_systems: Mapping[str, FileSystem]
     taken: date
     path: str
+    hosts: Mapping[str, Instance] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from mlscale.ladder.result import SpeedUp
 from mlscale.measure import Measurement
 from mlscale.report import json as report_json
 from mlscale.report.build import build_report
+from mlscale.report.recommendation import Recommendation
 from mlscale.report.report import MEASUREMENTS, Report
 
 SCHEMA = report_json.schema()
@@ -67,8 +68,9 @@ def test_wrong_values_are_refused(path: tuple[str | int, ...], wrong: object) ->
 
 def test_the_schema_describes_each_field_of_the_report() -> None:
     """A field added to a dataclass and forgotten in the schema (or the other way round) fails here."""
-    compared = _compare(Report, SCHEMA, "report")
+    compared = _compare(Report, SCHEMA["$defs"]["diagnosis"], "report")
     assert compared > 100
+    assert _compare(Recommendation, SCHEMA["$defs"]["recommendation"], "recommendation") > 100
 
 
 def _compare(kind: type, schema: Mapping[str, typing.Any], where: str) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,6 +14,7 @@ from mlscale.cli import options
 from mlscale.cli.output import Output, emit, is_terminal, say
 from mlscale.errors import MlscaleError, NothingToWatch, UnreadableInput, UsageProblem
 from mlscale.report import words
+from mlscale.report.formats import render
 
 if TYPE_CHECKING:
     from mlscale.recording import Recording, RecordingWriter
@@ -47,13 +47,13 @@ def run(request: Request) -> int:
     fail_on = options.bottlenecks(request.fail_on)
     _check(request)
     if request.replay is not None:
-        report = _replayed(request.replay)
+        report = replayed(request.replay)
     else:
         recording = _watched(request, duration_s, rate_hz)
         if recording.ended == "interrupted" and not request.quiet:
             say("mlscale: interrupted; this is what was seen until then.")
         report = report_of(recording)
-    code = emit(request.output, _renderer(request.output.format, report))
+    code = emit(request.output, lambda color, width: render(report, request.output.format, color, width))
     if code == 0 and request.output.path is not None and not request.quiet:
         say(f"mlscale: {report.verdict.headline} The report is in {request.output.path}.")
     if report.window.ended == "interrupted" and request.replay is None:
@@ -65,6 +65,7 @@ def report_of(recording: Recording) -> Report:
     """Everything after the watch. Pure: a replay gives the same. Raises NothingToWatch where no training was seen."""
     from mlscale.ladder.walk import diagnose
     from mlscale.profile.build import build_profile
+    from mlscale.profile.series import series_of
     from mlscale.report.build import build_report
 
     profile = build_profile(recording)
@@ -77,7 +78,7 @@ def report_of(recording: Recording) -> Report:
 
             ended = f"The job ended by itself with {in_words(status)} after {words.seconds(recording.observed_s)}."
             profile = replace(profile, warnings=(*profile.warnings, ended))
-    return build_report(profile, diagnose(profile), _ended_at(recording))
+    return build_report(profile, diagnose(profile), _ended_at(recording), series_of(recording, profile))
 
 
 def _check(request: Request) -> None:
@@ -215,7 +216,8 @@ def _ended_at(recording: Recording) -> datetime:
     return began.astimezone(timezone.utc) + timedelta(seconds=recording.observed_s)
 
 
-def _replayed(path: Path) -> Report:
+def replayed(path: Path) -> Report:
+    """The report of a recording on disk. Raises MlscaleError where it cannot be had."""
     from mlscale.recording import read
 
     recording = read(path)
@@ -231,14 +233,3 @@ def _replayed(path: Path) -> Report:
             f"{path}: what it holds cannot be used ({type(error).__name__}: {error}). Record again, or run with "
             "MLSCALE_DEBUG=1 for a traceback."
         ) from None
-
-
-def _renderer(format: str, report: Report) -> Callable[[bool, int], str]:
-    """The format's renderer, imported only if it is the one."""
-    if format == "json":
-        from mlscale.report import json
-
-        return lambda color, width: json.render(report)
-    from mlscale.report import terminal
-
-    return lambda color, width: terminal.render(report, color=color, width=width)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlscale.cli.output import Output, emit
+from mlscale.cli.output import Output, emit, only_plain
 
 if TYPE_CHECKING:
     from mlscale.observe.access import Access
@@ -19,6 +19,7 @@ def run(output: Output) -> int:
     """Tries everything and shows it. Gives the exit code."""
     from mlscale.observe.access import probe
 
+    only_plain(output, "doctor")
     found = probe()
     if output.format == "json":
         return emit(output, lambda color, width: as_json(found))

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
-from mlscale.cli.output import Output, emit
+from mlscale.cli.output import Output, emit, only_plain
 
 if TYPE_CHECKING:
     from mlscale.ladder.walk import Explanation
@@ -16,6 +16,7 @@ def run(name: str | None, output: Output) -> int:
     """Shows one explanation, or the list of all. Gives the exit code; raises UsageProblem for an unknown name."""
     from mlscale.ladder.walk import EXPLAINABLE, explain
 
+    only_plain(output, "explain")
     if name is None:
         found = [explain(known) for known in EXPLAINABLE]
         if output.format == "json":

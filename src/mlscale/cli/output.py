@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import shutil
 import stat
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import IO
 
 from mlscale.errors import MlscaleError, UsageProblem
+from mlscale.report.formats import FORMATS, SUFFIXES
 
-FORMATS = ("terminal", "json")
-_SUFFIXES = {".json": "json", ".txt": "terminal", ".log": "terminal", "": "terminal"}
+PLAIN_FORMATS = ("terminal", "json")  # of commands whose result is no report
+_LISTED = f"{', '.join(name for name in FORMATS if name not in PLAIN_FORMATS)}, {' and '.join(PLAIN_FORMATS)}"
+_ALIASES = {"md": "markdown", "text": "terminal", "wiki": "jira"}
 _FALLBACK_COLUMNS = 80  # where stdout is no terminal
 
 
@@ -36,15 +39,25 @@ def choose(format: str | None, path: Path | None, *, no_color: bool) -> Output:
         _check_writable(path)
     if format is None:
         suffix = path.suffix.lower() if path is not None else ""
-        if suffix not in _SUFFIXES:
+        if suffix not in SUFFIXES:
             raise UsageProblem(
-                f"--output {path}: no format goes with '{suffix}'. Use .json or .txt, or name one of "
-                f"{' and '.join(FORMATS)} with --format."
+                f"--output {path}: no format goes with '{suffix}'. Use .md, .html, .jira, .json or .txt, or name one "
+                f"of {_LISTED} with --format."
             )
-        format = _SUFFIXES[suffix]
+        format = SUFFIXES[suffix]
     if format not in FORMATS:
-        raise UsageProblem(f"--format {format}: no such format. There are {' and '.join(FORMATS)}.")
+        near = difflib.get_close_matches(format.lower(), [*FORMATS, "md", "text", "wiki"], n=1)
+        hint = f" Did you mean {_ALIASES.get(near[0], near[0])}?" if near else ""
+        raise UsageProblem(f"--format {format}: no such format.{hint} There are {_LISTED}.")
     return Output(format, path, no_color)
+
+
+def only_plain(output: Output, what: str) -> None:
+    """Refuses the formats of reports for a command that makes none. `what`: "doctor"."""
+    if output.format not in PLAIN_FORMATS:
+        raise UsageProblem(
+            f"--format {output.format}: {what} makes no report. It is shown as {' or '.join(PLAIN_FORMATS)}."
+        )
 
 
 def _check_writable(path: Path) -> None:
@@ -125,8 +138,8 @@ def _encoded(output: Output, text_of: Callable[[bool, int], str]) -> bytes:
     stream = sys.stdout
     width = shutil.get_terminal_size((_FALLBACK_COLUMNS, 24)).columns if is_terminal(stream) else _columns()
     text = text_of(colored(stream, output.no_color), width)
-    if output.format == "json":
-        return text.encode()  # JSON is UTF-8, whatever the locale (RFC 8259)
+    if output.format != "terminal":
+        return text.encode()  # JSON is UTF-8, whatever the locale (RFC 8259); so is what ends up in a browser
     encoding = (stream.encoding if stream is not None else None) or "ascii"
     return fit(text, encoding).encode(encoding, "replace")
 

@@ -11,12 +11,13 @@ import mlscale
 from mlscale.ladder.result import Diagnosis, SpeedUp
 from mlscale.measure import Measured, Measurement, Missing
 from mlscale.profile.job import JobProfile
+from mlscale.profile.series import Series
 from mlscale.report.clean import scrub
 from mlscale.report.report import MEASUREMENTS, Cpus, Host, Phase, Report, Tool, Window
 from mlscale.report.words import not_measured
 
 
-def build_report(profile: JobProfile, diagnosis: Diagnosis, ended_at: datetime) -> Report:
+def build_report(profile: JobProfile, diagnosis: Diagnosis, ended_at: datetime, series: Series | None = None) -> Report:
     """The report of a diagnosis. `ended_at` (aware) is when the watch ended, so that a replay gives the same report."""
     measurements, missing = _split(profile.measurements)
     host, window = profile.host, profile.window
@@ -54,6 +55,7 @@ def build_report(profile: JobProfile, diagnosis: Diagnosis, ended_at: datetime) 
         stores=profile.stores,
         cpu=profile.cpu,
         oversized=profile.oversized,
+        series=series,
     )
     return scrub(report)
 

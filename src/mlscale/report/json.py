@@ -6,17 +6,18 @@ import dataclasses
 import json
 import math
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlscale.report.report import Report
+if TYPE_CHECKING:
+    from mlscale.report.formats import AnyReport
 
 # More digits than any measurement here has; fewer than binary noise shows (0.30000000000000004).
 SIGNIFICANT_DIGITS = 6
 
 
-def render(report: Report) -> str:
+def render(report: AnyReport) -> str:
     """The report as one JSON document, with a newline at its end."""
-    return json.dumps(_tidy(dataclasses.asdict(report)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return _text(_tidy(dataclasses.asdict(report)), "") + "\n"
 
 
 def schema() -> dict[str, Any]:
@@ -24,6 +25,17 @@ def schema() -> dict[str, Any]:
     text = files("mlscale.report").joinpath("schema.json").read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
+
+
+def _text(value: Any, margin: str) -> str:
+    """Indented by two; numbers of a list share a line, for a track has a hundred of them."""
+    inner = margin + "  "
+    if isinstance(value, dict) and value:
+        lines = [f"{inner}{_text(key, '')}: {_text(item, inner)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{margin}}}"
+    if isinstance(value, list) and any(isinstance(item, (str, dict, list)) for item in value):
+        return "[\n" + ",\n".join(inner + _text(item, inner) for item in value) + f"\n{margin}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _tidy(value: Any) -> Any:

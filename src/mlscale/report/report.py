@@ -1,7 +1,7 @@
 """The report: what the contract's JSON holds, as plain data. One model; every format is rendered from it alone.
 
-Fields and meanings are the contract's. What the contract does not name (training, workers, stores, cpu, oversized and
-a few details of the host and the window) is added beside it, never instead of it. `schema.json` describes the same.
+Fields and meanings are the contract's. What the contract does not name (training, workers, stores, cpu, oversized,
+series and a few details of the host and the window) is added beside it, never instead of it. `schema.json` describes the same.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal
 from mlscale.ladder.result import NextStep, RungResult, Verdict
 from mlscale.measure import Measurement
 from mlscale.profile.job import Cpu, Gpu, Job, Oversized, Store, TrainingThread, Workers
+from mlscale.profile.series import Series
 
 SCHEMA_VERSION = "1"
 
@@ -111,3 +112,4 @@ class Report:
     stores: tuple[Store, ...] = ()
     cpu: Cpu | None = None
     oversized: Oversized | None = None
+    series: Series | None = None

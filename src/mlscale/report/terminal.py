@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from rich import box
@@ -14,9 +13,10 @@ from rich.text import Text
 
 from mlscale.ladder.result import RungResult
 from mlscale.report import words
-from mlscale.report.evidence import IN_BARS, SIDE_BY_SIDE, evidence, shown_measurements
+from mlscale.report.evidence import SIDE_BY_SIDE, evidence
 from mlscale.report.layout import bullets, fitting, heading, indented, rendered, rows
 from mlscale.report.report import Report
+from mlscale.report.sentences import CALM, first_sentence, made, next_title, watched, why_not
 
 _STATUS = {  # mark, style
     "climb": ("▶", "bold green"),
@@ -25,8 +25,6 @@ _STATUS = {  # mark, style
     "later": ("·", "dim"),
     "unknown": ("?", "yellow"),
 }
-_CALM = ("gpu", "none")  # verdicts under which nothing is wrong
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
 def render(report: Report, *, color: bool, width: int) -> str:
@@ -40,11 +38,11 @@ def _parts(report: Report, width: int) -> Iterable[RenderableType]:
     yield heading("The ladder")
     yield _ladder(report.ladder, width >= SIDE_BY_SIDE)
     if report.next_step.actions or report.next_step.rung:
-        yield heading(_next_title(report))
+        yield heading(next_title(report))
         yield _next_step(report)
     yield heading("Evidence")
     yield from evidence(report, width)
-    more = [(rung.rung, _why_not(rung, report)) for rung in report.ladder if rung.status != "climb"]
+    more = [(rung.rung, why_not(rung, report)) for rung in report.ladder if rung.status != "climb"]
     if any(text for _, text in more):
         yield heading("Why not the other rungs")
         yield rows((Text(name), Text(text)) for name, text in more if text)
@@ -56,13 +54,13 @@ def _parts(report: Report, width: int) -> Iterable[RenderableType]:
         yield heading("Not measured")
         yield bullets([f"{names}: {reason}" for names, reason in missing], style="dim")
     yield heading("How it was measured")
-    yield indented(Text(_how(report), "dim"))
+    yield indented(Text(f"{watched(report)}\n{made(report.tool, report.created_at)}", "dim"))
 
 
 def _headline(report: Report) -> Panel:
     """What is wrong, how sure, what to do, what it brings."""
     verdict, step = report.verdict, report.next_step
-    calm = verdict.bottleneck in _CALM
+    calm = verdict.bottleneck in CALM
     border = "green" if calm else "yellow" if verdict.bottleneck == "inconclusive" else "red"
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
@@ -102,7 +100,7 @@ def _ladder(ladder: Sequence[RungResult], wide: bool) -> RenderableType:
             Text(mark, style),
             Text(rung.rung, style if rung.status == "climb" else quiet),
             Text(rung.status, style),
-            Text(_first_sentence(rung.because), quiet),
+            Text(first_sentence(rung.because), quiet),
         ]
         if promises:
             promise = rung.expected_speedup
@@ -114,12 +112,6 @@ def _ladder(ladder: Sequence[RungResult], wide: bool) -> RenderableType:
             cells.append(text)
         table.add_row(*cells)
     return Padding(table, (0, 0, 0, 2))
-
-
-def _next_title(report: Report) -> str:
-    if report.next_step.rung is not None:
-        return f"Next step: {report.next_step.rung}"
-    return "Next step" if report.verdict.bottleneck in (*_CALM, "inconclusive") else "Next step: a change in the job"
 
 
 def _next_step(report: Report) -> RenderableType:
@@ -134,41 +126,9 @@ def _next_step(report: Report) -> RenderableType:
         parts.append(Text(f"Expected: {words.speedup(step.expected_speedup)}."))
     rung = next((rung for rung in report.ladder if rung.rung == step.rung), None)
     if rung is not None:
-        rest = rung.because[len(_first_sentence(rung.because)) :].strip()
+        rest = rung.because[len(first_sentence(rung.because)) :].strip()
         if rest:
             parts.append(Text(rest))
         if rung.citation:
             parts.append(Text(f"Reason: {rung.citation}", "dim"))
     return indented(Group(*parts))
-
-
-def _why_not(rung: RungResult, report: Report) -> str:
-    """What the tables have no room for: the rest of the reason, and further figures it rests on."""
-    first = _first_sentence(rung.because)
-    figures = [
-        f"{words.lower_first(words.label(name))} {words.figure(figure)}"
-        for name in rung.evidence
-        if name not in (*shown_measurements(report), *IN_BARS) and (figure := report.measurements.get(name)) is not None
-    ]
-    parts = [rung.because[len(first) :].strip(), f"Seen: {', '.join(figures)}." if figures else ""]
-    if rung.status == "blocked" and rung.actions:
-        parts.append(f"It would be: {'; '.join(rung.actions)}.")
-    return " ".join(part for part in parts if part)
-
-
-def _first_sentence(text: str) -> str:
-    return _SENTENCE_END.split(text, maxsplit=1)[0]
-
-
-def _how(report: Report) -> str:
-    window = report.window
-    steady = f"{words.seconds(window.steady_s)} of steady training"
-    if window.steady_s < window.observed_s - 0.5:
-        steady += f" within {words.seconds(window.observed_s)}"
-    ended = words.ENDED.get(window.ended, window.ended)
-    parts = [f"Watched {steady}, {window.rate_hz:g} looks a second, until {ended}."]
-    if window.phases:
-        left_out = ", ".join(f"{phase.name} ({words.seconds(phase.end_s - phase.start_s)})" for phase in window.phases)
-        parts.append(f"Left out: {left_out}.")
-    parts.append("Ranges are 90% intervals. Nothing was changed in the job.")
-    return " ".join(parts) + f"\n{report.created_at}, {report.tool.name} {report.tool.version}"

@@ -189,3 +189,19 @@ def _scaled(value: float, step: float, prefixes: tuple[str, ...]) -> tuple[float
     while abs(value) >= step * 0.9995 and place < len(prefixes) - 1:
         value, place = value / step, place + 1
     return value, prefixes[place]
+
+
+def usd(value: float) -> str:
+    """US dollars: "$0.42", "$12.30", "$1,234"."""
+    if abs(value) >= 99.995:
+        return f"${value:,.0f}"
+    return f"${value:.2f}"
+
+
+def hours(value: float) -> str:
+    """A length of time that is told in hours: "35 min", "5.2 h", "3.1 days"."""
+    if value * 60 < 99.5:
+        return f"{value * 60:.2g} min" if value * 60 < 9.95 else f"{value * 60:.0f} min"
+    if value < 99.5:
+        return f"{value:.3g} h"
+    return f"{value / 24:.3g} days"

@@ -1,0 +1,297 @@
+"""What went on over time, for the timeline of a report: a few tracks of at most 120 bins. Pure.
+
+Each track has bins as wide as its samples allow, so that a bin is never one lucky look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mlscale.loaders.threads import THREADS
+from mlscale.profile import timeline, training, workers
+from mlscale.profile.job import JobProfile
+from mlscale.profile.recognise import Roles, loader_of, roles_of, training_tids
+from mlscale.recording import GpuSample, ProcessSample, Recording, ThreadSample
+
+MOST_BINS = 120
+LOOKS_A_BIN = 8  # fewer tell a share no better than to a sixth
+GPU_SAMPLES_A_BIN = 2  # the driver's figure is a mean already
+BATCHES_A_BIN = 6  # batches come in bursts, one from each worker
+DIGITS = 3
+_ROUNDS = 25  # of raking: more change nothing that can be seen
+_LEAST_SHARE = 0.002  # of the time, for a part to be drawn
+
+_TRAINING = {
+    "data": "data",
+    "data_file": "data",
+    "start": "data",
+    "step": "step",
+    "gpu": "step",
+    "python": "host",
+    "file": "host",
+    "wait": "host",
+    "gil": "host",
+    "save": "save",
+    "communication": "communication",
+    "evaluation": "evaluation",
+}
+TRAINING_PARTS = ("data", "step", "host", "save", "communication")
+WORKER_PARTS = ("compute", "io_wait", "run_queue", "gil_wait", "hand_over", "idle", "other")
+
+Values = tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Track:
+    """A figure over time: equal bins of `bin_s` seconds from the start of the watch. None: nothing was seen then."""
+
+    bin_s: float
+    values: Values
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How time divides, bin by bin; the parts of a bin sum to 1. Bins as in a Track."""
+
+    bin_s: float
+    parts: Mapping[str, Values]
+
+
+@dataclass(frozen=True)
+class Series:
+    """The tracks of a watch; None for what was not to be seen. Several GPUs: their mean, the least and the most busy."""
+
+    gpu_busy_fraction: Track | None = None
+    gpu_busy_low: Track | None = None
+    gpu_busy_high: Track | None = None
+    training: Shares | None = None
+    workers: Shares | None = None
+    batches_per_s: Track | None = None
+    storage_read_bytes_per_s: Track | None = None
+    cpu_used_cores: Track | None = None
+
+
+def series_of(recording: Recording, profile: JobProfile) -> Series | None:
+    """The tracks of a recording, agreeing with the profile that was made of it. None where it has no length."""
+    whole = recording.observed_s
+    if whole <= 0:
+        return None
+    roles = roles_of(recording)
+    by_thread: dict[tuple[int, int], list[ThreadSample]] = {}
+    by_process: dict[int, list[ProcessSample]] = {}
+    by_gpu: dict[int, list[tuple[float, float]]] = {gpu.index: [] for gpu in profile.host.gpus}
+    for event in recording.events:
+        if isinstance(event, ThreadSample):
+            by_thread.setdefault((event.pid, event.tid), []).append(event)
+        elif isinstance(event, ProcessSample):
+            by_process.setdefault(event.pid, []).append(event)
+        elif isinstance(event, GpuSample) and event.gpu in by_gpu and event.values.get("busy") is not None:
+            by_gpu[event.gpu].append((event.t, float(event.values["busy"])))
+    main = training_tids(roles, by_thread)
+    steady = _steady(profile, whole)
+    mean, low, high = _gpus(list(by_gpu.values()), whole)
+    return Series(
+        gpu_busy_fraction=mean,
+        gpu_busy_low=low,
+        gpu_busy_high=high,
+        training=_training(recording, profile, roles, main, by_thread, steady),
+        workers=_workers(recording, profile, roles, main, by_thread, steady),
+        batches_per_s=_batches(recording, main),
+        storage_read_bytes_per_s=_growth(
+            [by_process.get(pid, []) for pid in (*roles.workers, *roles.training)], lambda s: s.read_bytes, whole
+        ),
+        cpu_used_cores=_growth([by_process.get(pid, []) for pid in roles.everyone], lambda s: s.cpu_s, whole),
+    )
+
+
+def _steady(profile: JobProfile, whole: float) -> list[timeline.Span]:
+    left_out = [(start, end) for start, end, name in profile.window.phases if name != "checkpoint"]
+    return timeline.without([(0.0, whole)], left_out)
+
+
+def _bins(samples: int, a_bin: int, whole: float) -> tuple[int, float]:
+    """How many bins, and how long each is."""
+    count = max(1, min(MOST_BINS, samples // a_bin))
+    return count, whole / count
+
+
+def _track(bin_s: float, values: Iterable[float | None]) -> Track:
+    return Track(_tidy(bin_s, 6), tuple(None if value is None else _tidy(value) for value in values))
+
+
+def _tidy(value: float, digits: int = DIGITS) -> float:
+    return float(f"{value:.{digits}g}")
+
+
+def _gpus(
+    by_gpu: Sequence[Sequence[tuple[float, float]]], whole: float
+) -> tuple[Track | None, Track | None, Track | None]:
+    """Mean of the GPUs, and the least and most busy one in each bin (where there are several)."""
+    seen = [samples for samples in by_gpu if samples]
+    if not seen:
+        return None, None, None
+    count, bin_s = _bins(min(map(len, seen)), GPU_SAMPLES_A_BIN, whole)
+    means = [_means(samples, count, bin_s) for samples in seen]
+    columns = [[value for value in column if value is not None] for column in zip(*means, strict=True)]
+    mean = _track(bin_s, [sum(column) / len(column) if column else None for column in columns])
+    if len(seen) == 1:
+        return mean, None, None
+    return (
+        mean,
+        _track(bin_s, [min(column, default=None) for column in columns]),
+        _track(bin_s, [max(column, default=None) for column in columns]),
+    )
+
+
+def _means(samples: Sequence[tuple[float, float]], count: int, bin_s: float) -> list[float | None]:
+    totals, numbers = [0.0] * count, [0] * count
+    for t, value in samples:
+        place = min(count - 1, max(0, int(t / bin_s)))
+        totals[place] += value
+        numbers[place] += 1
+    return [total / number if number else None for total, number in zip(totals, numbers, strict=True)]
+
+
+def _training(
+    recording: Recording,
+    profile: JobProfile,
+    roles: Roles,
+    main: Mapping[int, tuple[int, int]],
+    by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]],
+    steady: Sequence[timeline.Span],
+) -> Shares | None:
+    """The training thread's activities; of several ranks, their mean."""
+    loader = profile.job.loader
+    looks: list[tuple[float, str]] = []
+    for key in main.values():
+        own = training.understand(
+            by_thread[key], recording.stacks, loader is not None and loader.kind == THREADS.id, bool(roles.workers)
+        )
+        stacks = any(look.stack for look in own)
+        # What neither is a known function nor blocks: the step, unless the step was recognised elsewhere.
+        sure = sum(look.what in ("step", "gpu") for look in own) >= training.SURE_STEP * max(1, len(own))
+        for look in own:
+            if look.what != training.BLIND and (look.stack or not stacks):
+                looks.append((look.sample.t, _TRAINING.get(look.what, "host" if sure else "step")))
+    thread = profile.training
+    target = {name: getattr(thread, name) for name in TRAINING_PARTS} if thread is not None else None
+    return _shares(looks, target, recording.observed_s, steady, {})
+
+
+def _workers(
+    recording: Recording,
+    profile: JobProfile,
+    roles: Roles,
+    main: Mapping[int, tuple[int, int]],
+    by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]],
+    steady: Sequence[timeline.Span],
+) -> Shares | None:
+    """The activities of the threads that prepare data, their mean."""
+    if profile.workers is None:
+        return None
+    kind, _ = loader_of(recording, roles, main, by_thread)
+    found: list[list[workers.WorkerLook]]
+    if kind is not None and kind.worker_kind == "thread":
+        others = {tid: own for (pid, tid), own in by_thread.items() if pid in main and (pid, tid) != main[pid]}
+        found = list(workers.loader_threads(others, recording.stacks, kind).values())
+    else:
+        found = [workers.understand(by_thread.get((pid, pid), []), recording.stacks, kind) for pid in roles.workers]
+    looks = sorted((look.sample.t, look.what) for own in found for look in own)
+    target = {name: getattr(profile.workers, name) for name in WORKER_PARTS}
+    # No look tells a thread that runs from one that waits for a core: the kernel's totals do.
+    return _shares(looks, target, recording.observed_s, steady, {"run_queue": "compute"})
+
+
+def _shares(
+    looks: Sequence[tuple[float, str]],
+    target: Mapping[str, float] | None,
+    whole: float,
+    steady: Sequence[timeline.Span],
+    like: Mapping[str, str],
+) -> Shares | None:
+    """Shares by bin, raked so that over the steady bins they add up to `target`, which rests on more than looks alone.
+
+    A part of `target` that no look saw takes the shape of the part named in `like`, else an even one.
+    """
+    if not looks:
+        return None
+    count, bin_s = _bins(len(looks), LOOKS_A_BIN, whole)
+    tally: dict[str, list[float]] = {}
+    total = [0] * count
+    for t, what in looks:
+        place = min(count - 1, max(0, int(t / bin_s)))
+        tally.setdefault(what, [0.0] * count)[place] += 1
+        total[place] += 1
+    shares = {
+        what: [n / all_ if all_ else 0.0 for n, all_ in zip(row, total, strict=True)] for what, row in tally.items()
+    }
+    inside = [place for place in range(count) if total[place] and timeline.inside((place + 0.5) * bin_s, steady)]
+    if target is not None and inside:
+        for what, share in target.items():
+            if share > _LEAST_SHARE and not any(shares.get(what, ())):
+                shape = shares.get(like.get(what, ""), [1.0] * count)
+                shares[what] = [share * value for value in shape]
+        _rake(shares, target, inside)
+    parts = {
+        what: tuple(_tidy(share) if number else None for share, number in zip(row, total, strict=True))
+        for what, row in shares.items()
+        if max(row) > _LEAST_SHARE
+    }
+    order = (*TRAINING_PARTS, "evaluation", *WORKER_PARTS)
+    return Shares(_tidy(bin_s, 6), {what: parts[what] for what in order if what in parts})
+
+
+def _rake(shares: dict[str, list[float]], target: Mapping[str, float], places: Sequence[int]) -> None:
+    """Iterative proportional fitting: each part's mean becomes its target, and each bin stays whole."""
+    for _ in range(_ROUNDS):
+        for what, row in shares.items():
+            mean = sum(row[place] for place in places) / len(places)
+            if mean > 0:
+                for place in places:
+                    row[place] *= target.get(what, 0.0) / mean
+        for place in places:
+            together = sum(row[place] for row in shares.values())
+            if together > 0:
+                for row in shares.values():
+                    row[place] /= together
+
+
+def _batches(recording: Recording, main: Mapping[int, tuple[int, int]]) -> Track | None:
+    """Batches a second that the loops were given, of all ranks together."""
+    known = [p for pid in main if (p := timeline.progress_of(recording, pid)) is not None and len(p.points) > 2]
+    if not known:
+        return None
+    least = min(int(progress.points[-1][1]) for progress in known)
+    count, bin_s = _bins(least, BATCHES_A_BIN, recording.observed_s)
+    return _track(bin_s, _binned_growth([progress.points for progress in known], count, bin_s))
+
+
+def _growth(
+    processes: Sequence[Sequence[ProcessSample]], read: Callable[[ProcessSample], float | None], whole: float
+) -> Track | None:
+    """A counter's growth per second, of all processes together."""
+    lines = [[(s.t, float(value)) for s in own if (value := read(s)) is not None] for own in processes]
+    lines = [line for line in lines if len(line) > 1]
+    if not lines:
+        return None
+    count, bin_s = _bins(max(map(len, lines)), 1, whole)
+    return _track(bin_s, _binned_growth(lines, count, bin_s))
+
+
+def _binned_growth(lines: Sequence[Sequence[tuple[float, float]]], count: int, bin_s: float) -> list[float | None]:
+    """Growth per second in each bin, read off between samples by straight lines; None where no line covers half a bin."""
+    grown, covered = [0.0] * count, [0.0] * count
+    for line in lines:
+        own = [0.0] * count
+        for (t0, v0), (t1, v1) in zip(line, line[1:], strict=False):
+            if t1 <= t0:
+                continue
+            slope = max(0.0, v1 - v0) / (t1 - t0)
+            for place in range(max(0, int(t0 / bin_s)), min(count - 1, int(t1 / bin_s)) + 1):
+                seconds = min(t1, (place + 1) * bin_s) - max(t0, place * bin_s)
+                if seconds > 0:
+                    grown[place] += slope * seconds
+                    own[place] += seconds
+        covered = [max(pair) for pair in zip(covered, own, strict=True)]
+    return [g / c if c >= bin_s / 2 else None for g, c in zip(grown, covered, strict=True)]

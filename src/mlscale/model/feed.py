@@ -1,0 +1,239 @@
+"""What a node trains, with workers, cores, store and step together: samples/s. Pure; equations in docs/model-storage.md.
+
+`pipeline.py` is the finer queueing model of a job that was watched; this one needs no batches and takes microseconds, for
+a plan weighs thousands of candidates.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from mlscale.catalog.calibration_storage import StorageConstants
+from mlscale.catalog.types import Instance
+from mlscale.model.estimate import Estimate
+from mlscale.model.fetch import Fetch
+
+MAX_WORKERS = 256  # of a node; beyond, nobody starts that many processes
+WITHIN_BEST = 0.02  # the fewest workers within this of the most that can be had
+LEAST_CORES = 0.05  # what the scheduler leaves to workers beside a busy training process
+
+Bottleneck = Literal["loader_workers", "storage", "preprocessing", "gpu"]
+
+
+@dataclass(frozen=True)
+class NodeRate:
+    """One node. `gpu_busy_fraction` is the step's share of the time, an upper bound of what a GPU shows as busy."""
+
+    samples_per_s: Estimate
+    workers: int
+    bottleneck: Bottleneck
+    gpu_busy_fraction: float
+    binding: str
+
+
+@dataclass(frozen=True)
+class _Stage:
+    samples_per_s: float
+    log_sd: float
+    bottleneck: Bottleneck
+    text: str
+
+
+def effective_cores(instance: Instance, constants: StorageConstants) -> float:
+    """Physical cores' worth of work that all hyper-threads do together."""
+    return instance.cores + constants.hyperthread_yield * max(0, instance.vcpus - instance.cores)
+
+
+def joined(rates: list[float], power: float) -> float:
+    """Stages that hand over through buffers: the p-norm of their times. Below each of them; a high power is the least."""
+    slowest = min(rates)
+    if slowest <= 0 or not math.isfinite(slowest):
+        return max(slowest, 0.0)
+    return slowest * math.pow(sum(math.pow(slowest / rate, power) for rate in rates), -1 / power)
+
+
+def parted(together: float, known: float, power: float) -> float:
+    """The other stage's rate, from what both do together and the one that is known: `joined` turned round."""
+    if together >= known:
+        return math.inf
+    return together * math.pow(1 - math.pow(together / known, power), -1 / power)
+
+
+def loader_rate(workers: int, cpu_s: float, wait_s: float, cores: float, constants: StorageConstants) -> float:
+    """Samples/s of `workers` that compute `cpu_s` and wait `wait_s` for each sample, on `cores`.
+
+    Without waits, the fewer of workers and cores work all the time; with waits, workers meet at the cores by chance and
+    the knee is round: a p-norm whose power falls with the share of waiting.
+    """
+    if workers <= 0 or cpu_s + wait_s <= 0:
+        return math.inf if workers > 0 else 0.0
+    alone = workers / (cpu_s + wait_s)
+    if cpu_s <= 0:
+        return alone
+    most = cores / cpu_s
+    if wait_s <= 0:
+        return min(alone, most)
+    power = constants.wait_power * (cpu_s + wait_s) / wait_s
+    return joined([alone, most], min(power, 200.0))
+
+
+def node_rate(
+    prep_cpu_s_per_sample: float,
+    cores: float,
+    workers: int | None,
+    fetch: Fetch,
+    step: Estimate,
+    samples_per_step: float,
+    training_cpu_cores: float,
+    constants: StorageConstants,
+    *,
+    ranks: int = 1,
+    prep_log_sd: float | None = None,
+) -> NodeRate:
+    """A node's rate. `step`: seconds of one step of all its GPUs together, exchange included, over `samples_per_step`.
+    `workers` of the whole node; None: as few as come within 2 % of the best; 0: each of `ranks` prepares its own."""
+    free = max(LEAST_CORES, cores - training_cpu_cores)
+    prep_sd = constants.prep_log_sd if prep_log_sd is None else prep_log_sd
+    gpu = samples_per_step / step.value
+    wait = fetch.wait_s_per_sample
+    if workers == 0:
+        return _serial(prep_cpu_s_per_sample, cores, fetch, step, samples_per_step, constants, ranks, prep_sd)
+    chosen = workers or _fewest(prep_cpu_s_per_sample, wait, free, fetch, gpu, constants)
+    # Workers that were chosen here are never what is short: their cores are, or the store's latency.
+    most = workers or MAX_WORKERS
+    stages = _stages(chosen, most, prep_cpu_s_per_sample, free, fetch, gpu, step.log_sd, prep_sd, constants)
+    rate = joined([stage.samples_per_s for stage in stages], constants.coupling_power)
+    return NodeRate(_estimate(rate, stages, constants), chosen, *_verdict(rate, gpu, stages))
+
+
+def _stages(
+    workers: int,
+    most_workers: int,
+    cpu_s: float,
+    cores: float,
+    fetch: Fetch,
+    gpu: float,
+    step_log_sd: float,
+    prep_log_sd: float,
+    constants: StorageConstants,
+) -> list[_Stage]:
+    wait = fetch.wait_s_per_sample
+    loader = loader_rate(workers, cpu_s, wait, cores, constants)
+    cores_lead = cpu_s > 0 and most_workers / (cpu_s + wait) >= cores / cpu_s
+    share = wait / (cpu_s + wait) if cpu_s + wait > 0 else 0.0
+    loader_log_sd = (
+        prep_log_sd if cores_lead else math.hypot((1 - share) * prep_log_sd, share * constants.latency_log_sd)
+    )
+    if cores_lead:
+        what: Bottleneck = "preprocessing"
+        text = f"preparation: {cores:.1f} cores at {cpu_s * 1e3:.3g} ms a sample"
+    elif most_workers >= MAX_WORKERS and share > 0.5:
+        what, text = "storage", f"{fetch.file_system.name}: {wait * 1e3:.3g} ms of waiting a sample, {workers} readers"
+    else:
+        what, text = "loader_workers", f"{workers} workers at {(cpu_s + wait) * 1e3:.3g} ms a sample"
+    stages = [_Stage(gpu, step_log_sd, "gpu", "the GPUs themselves")]
+    if math.isfinite(loader):
+        stages.append(_Stage(loader, loader_log_sd, what, text))
+    if fetch.samples_per_s is not None:
+        stages.append(_Stage(fetch.samples_per_s.value, fetch.samples_per_s.log_sd, "storage", fetch.binding))
+    return stages
+
+
+def _fewest(cpu_s: float, wait_s: float, cores: float, fetch: Fetch, gpu: float, constants: StorageConstants) -> int:
+    """The fewest workers within 2 % of what MAX_WORKERS reach. The rate grows with workers, so halving finds it."""
+    others = [gpu] if fetch.samples_per_s is None else [gpu, fetch.samples_per_s.value]
+
+    def together(workers: int) -> float:
+        loader = loader_rate(workers, cpu_s, wait_s, cores, constants)
+        return joined([*others, loader] if math.isfinite(loader) else others, constants.coupling_power)
+
+    enough = together(MAX_WORKERS) * (1 - WITHIN_BEST)
+    few, many = 0, MAX_WORKERS
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if together(middle) >= enough else (middle, many)
+    return many
+
+
+def _serial(
+    cpu_s: float,
+    cores: float,
+    fetch: Fetch,
+    step: Estimate,
+    samples_per_step: float,
+    constants: StorageConstants,
+    ranks: int,
+    prep_log_sd: float,
+) -> NodeRate:
+    """num_workers=0: the training process reads and prepares a batch, and then steps: times add up."""
+    gpu = samples_per_step / step.value
+    loader = loader_rate(ranks, cpu_s, fetch.wait_s_per_sample, cores, constants)
+    load_s = samples_per_step / loader if loader > 0 else 0.0
+    if fetch.samples_per_s is not None:
+        load_s = max(load_s, samples_per_step / fetch.samples_per_s.value)
+    total = load_s + step.value
+    log_sd = math.hypot(load_s * prep_log_sd, step.value * step.log_sd) / total
+    rate = Estimate(samples_per_step / total, math.hypot(log_sd, constants.coupling_log_sd))
+    busy = min(1.0, rate.value / gpu)
+    if load_s > step.value * 0.05:
+        return NodeRate(rate, 0, "loader_workers", busy, "no workers: the GPUs wait while batches are prepared")
+    return NodeRate(rate, 0, "gpu", busy, "the GPUs themselves")
+
+
+def _estimate(rate: float, stages: list[_Stage], constants: StorageConstants) -> Estimate:
+    """Errors by their weight: d ln(rate) / d ln(stage) = (rate / stage)**q, which sum to one."""
+    power = constants.coupling_power
+    shares = [((rate / stage.samples_per_s) ** power, stage.log_sd) for stage in stages]
+    squares = sum((share * log_sd) ** 2 for share, log_sd in shares)
+    # The p-norm's own error matters where stages meet, not where one leads: largest at the knee.
+    knee = 1 - sum(share * share for share, _ in shares)
+    return Estimate(rate, math.sqrt(squares + (constants.coupling_log_sd * 2 * knee) ** 2))
+
+
+def _verdict(rate: float, gpu: float, stages: list[_Stage]) -> tuple[Bottleneck, float, str]:
+    least = min(stages, key=lambda stage: stage.samples_per_s)
+    return least.bottleneck, min(1.0, rate / gpu), least.text
+
+
+# What a measured job teaches about a bigger one, where stores and cores are not known.
+
+
+def waits_scaled(waits: float, demand_ratio: float, constants: StorageConstants) -> Estimate:
+    """Waiting over computing where `demand_ratio` times the samples/s are asked of the same store and loaders, from
+    `waits` measured: they grow with a power of the demand, fitted over published systems."""
+    grown = (max(waits, 0.0) + constants.waits_floor) * demand_ratio**constants.waits_power
+    return Estimate(grown, math.hypot(constants.waits_log_sd, constants.waits_power_sd * math.log(demand_ratio)))
+
+
+def rate_scaled(measured: float, ideal_then: float, ideal_now: float, constants: StorageConstants) -> Estimate:
+    """samples/s where the steps alone could do `ideal_now`, from a job that did `measured` where they could do
+    `ideal_then`, on the same store and loaders. Saturated jobs (waiting over half of the computing) stay at their
+    loaders' rate; others wait longer as more is asked."""
+    waits = ideal_then / measured - 1
+    if waits > SATURATED_WAITS:
+        loader = parted(measured, ideal_then, constants.coupling_power)
+        rate = joined([loader, ideal_now], constants.coupling_power)
+        share = (rate / ideal_now) ** constants.coupling_power
+        return Estimate(rate, constants.coupling_log_sd * (1 + 2 * share * (1 - share)))
+    scaled = waits_scaled(waits, ideal_now / ideal_then, constants)
+    rate = ideal_now / (1 + scaled.value)
+    return Estimate(rate, math.hypot(0.01, scaled.log_sd * scaled.value / (1 + scaled.value)))
+
+
+SATURATED_WAITS = 0.5  # waiting over computing; no published system that was meant to keep up waits more
+
+
+def workers_gain(workers_then: float, workers_now: float, constants: StorageConstants) -> Estimate:
+    """Throughput of a loader with other workers or threads over the measured, where neither cores nor store are known:
+    linear up to a cap, which is the median of published sweeps."""
+    cap, power = constants.workers_cap, constants.coupling_power
+    then, now = joined([workers_then, cap], power), joined([workers_now, cap], power)
+    unsure = abs((now / cap) ** power - (then / cap) ** power) * constants.workers_cap_log_sd
+    return Estimate(now / then, math.hypot(unsure, 0.1 * abs(math.log(workers_now / workers_then)) ** 0.5))
+
+
+def remote_gain(cores_then: float, cores_now: float, constants: StorageConstants) -> Estimate:
+    """Gain of a cluster that prepares the data on `cores_now` in all: far below linear in what was published."""
+    return Estimate((cores_now / cores_then) ** constants.remote_power, constants.remote_log_sd)

@@ -1,0 +1,76 @@
+"""Whether a training job fits an accelerator's memory, whole or sharded over several. Pure; docs/model-storage.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlscale.catalog.calibration_storage import StorageConstants
+from mlscale.catalog.types import Accelerator, Workload
+
+WEIGHT_BYTES = {"fp32": 4.0, "tf32": 4.0, "fp16": 2.0, "bf16": 2.0, "fp8": 2.0}  # fp8: weights kept in 16 bits
+
+
+@dataclass(frozen=True)
+class MemoryFit:
+    """`bytes_per_gpu` at the batch that will be run, `batch_per_gpu`: the profile's own, or the most that fits."""
+
+    fits: bool
+    sharded: bool
+    bytes_per_gpu: float
+    max_batch_per_gpu: int
+    batch_per_gpu: int
+    why: str
+
+
+def memory_fit(
+    workload: Workload, accelerator: Accelerator, gpus: int, nodes: int, constants: StorageConstants
+) -> MemoryFit:
+    """Whole on each of `gpus` x `nodes` accelerators if it fits so with the profile's batch, else sharded over all of
+    them, else whole with a smaller batch."""
+    world = max(1, gpus * nodes)
+    room = accelerator.memory_bytes
+    whole = state_bytes(workload)
+    apart = whole / world + constants.unsharded_fraction * workload.parameters * _weight_bytes(workload)
+    batch = max(1, workload.step.batch_per_gpu)
+    most_whole = _most(workload, whole, room, constants)
+    most_apart = _most(workload, apart, room, constants) if world > 1 else 0
+    sharded = most_whole < batch and most_apart > most_whole
+    state, most = (apart, most_apart) if sharded else (whole, most_whole)
+    run = min(batch, most) if most else 1
+    taken = taken_bytes(workload, state, run, constants)
+    told = f"{taken / 1e9:.1f} of {room / 1e9:.1f} GB"
+    how = f" sharded over {world}" if sharded else ""
+    if most < 1:
+        lacking = f"{taken / 1e9:.0f} GB are needed for one sample{how}, {accelerator.name} has {room / 1e9:.0f} GB"
+        return MemoryFit(False, sharded, taken, 0, 0, lacking)
+    why = f"{told}{how} at {run} a GPU"
+    if run < batch:
+        why += f"; {batch} do not fit"
+    return MemoryFit(True, sharded, taken, most, run, why)
+
+
+def state_bytes(workload: Workload) -> float:
+    """Weights, gradients and optimizer state of the whole model. `optimizer_bytes_per_parameter` counts master weights
+    where the precision needs them (Adam: 8 in FP32, 12 with FP16 or BF16)."""
+    per_parameter = _weight_bytes(workload) + workload.optimizer_bytes_per_parameter
+    return workload.parameters * per_parameter + workload.gradient_bytes
+
+
+def taken_bytes(workload: Workload, state: float, batch: float, constants: StorageConstants) -> float:
+    """With activations, the allocator's slack and the context."""
+    tensors = state + batch * workload.activation_bytes_per_sample
+    return tensors * constants.memory_slack + constants.memory_context_bytes
+
+
+def _weight_bytes(workload: Workload) -> float:
+    return WEIGHT_BYTES[workload.step.precision]
+
+
+def _most(workload: Workload, state: float, room: float, constants: StorageConstants) -> int:
+    """Samples a GPU that fit beside the state."""
+    left = (room - constants.memory_context_bytes) / constants.memory_slack - state
+    if left <= 0:
+        return 0
+    if workload.activation_bytes_per_sample <= 0:
+        return 1_000_000
+    return int(min(1_000_000, left / workload.activation_bytes_per_sample))

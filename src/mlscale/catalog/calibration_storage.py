@@ -43,6 +43,9 @@ class StorageConstants:
     workers_cap_log_sd: float
     remote_power: float
     remote_log_sd: float
+    resize_power: float
+    imagenet_side_px: float
+    resize_log_sd: float
     memory_slack: float
     memory_context_bytes: float
     unsharded_fraction: float

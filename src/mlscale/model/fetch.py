@@ -188,6 +188,15 @@ def _hits(
     return 1 - misses.value, misses.log_sd
 
 
+def resized_bytes(
+    stored: float, side_then: float, side_now: float, constants: StorageConstants, own_side: float | None = None
+) -> Estimate:
+    """Bytes of images that are kept at another largest side, `own_side` being theirs (None: ImageNet's)."""
+    own = own_side or constants.imagenet_side_px
+    ratio = min(side_now, own) / min(side_then, own)
+    return Estimate(stored * ratio**constants.resize_power, constants.resize_log_sd)
+
+
 # The store: what size, what is bought, what limits.
 
 

@@ -96,7 +96,7 @@ def main(regions: str, families: str, format: str = "json", *more: str) -> int:
 
     try:
         asked = [each for each in regions.split(",") if each], [each for each in families.split(",") if each]
-        return run(CATALOG, *asked, Output(format, None), quiet="--quiet" in more)
+        return run(*asked, Output(format, None), "--quiet" in more, CATALOG)
     except MlscaleError as error:
         say(f"mlscale: {error.message}")
         return error.exit_code

@@ -30,7 +30,7 @@ _FILTERS = {
     "marketoption": "OnDemand",
 }
 _TYPES_A_QUESTION = 50
-_CONNECT_S, _ANSWER_S, _ATTEMPTS = 5, 60, 5
+_CONNECT_S, _ANSWER_S, _ATTEMPTS = 5, 60, 4
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 _DENIED = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "UnauthorizedAccess"}
 _UNKNOWN = {
@@ -61,6 +61,10 @@ class AwsProblem(MlscaleError):
     """AWS could not be asked, or gave no answer. One line: which question, why, what to do. Exit 2."""
 
 
+class Garbled(AwsProblem):
+    """An answer that cannot be read, as when the connection ends in the middle. boto3 does not ask again; we may."""
+
+
 def session() -> Any:
     """boto3's session with its credentials. Raises AwsProblem where there are none: before any question."""
     with explained("credentials"):
@@ -77,8 +81,9 @@ def check_regions(asked: Sequence[str], session: Any) -> None:
     known = {name for part in session.get_available_partitions() for name in session.get_available_regions("ec2", part)}
     for region in asked:
         if region not in known:
-            near = difflib.get_close_matches(region, sorted(known), 1)
-            raise UsageProblem(f"--region {region}: no such AWS region.{f' Did you mean {near[0]}?' if near else ''}")
+            near = difflib.get_close_matches(region, sorted(known), 2)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise UsageProblem(f"--region {region}: no such AWS region.{hint}")
 
 
 def instance_types(session: Any, region: str, families: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
@@ -145,6 +150,7 @@ def explained(action: str, region: str | None = None) -> Iterator[None]:
     asked = f"{action} in {region}" if region else action
     try:
         from botocore import exceptions as of
+        from botocore.parsers import ResponseParserError
     except ImportError as error:
         raise AwsProblem(f"boto3 cannot be imported ({error}). Install it: `pip install boto3`.") from None
     try:
@@ -159,15 +165,15 @@ def explained(action: str, region: str | None = None) -> Iterator[None]:
         raise AwsProblem(_refusal(asked, action, error.response)) from None
     except (of.ProxyConnectionError, of.SSLError) as error:
         raise AwsProblem(f"{asked}: no way to AWS ({_short(error)}). Check HTTPS_PROXY and AWS_CA_BUNDLE.") from None
-    except of.HTTPClientError as error:  # refused, timed out, cut off, no such host
+    except (of.HTTPClientError, of.ConnectionError) as error:  # refused, timed out, cut off, no such host
         raise AwsProblem(
             f"{asked}: no answer from the network ({_short(error)}). Check the network, its proxy (HTTPS_PROXY) and "
             f"AWS_ENDPOINT_URL, then run this again."
         ) from None
-    except (of.ResponseParserError, of.PaginationError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise AwsProblem(
-            f"{asked}: the answer is not what AWS's API says ({type(error).__name__}: {_short(error)}). Check "
-            f"AWS_ENDPOINT_URL, and whether a proxy answers in AWS's place."
+    except (ResponseParserError, of.PaginationError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Garbled(
+            f"{asked}: the answer is cut off, or not what AWS's API says ({type(error).__name__}: {_short(error)}). "
+            f"Check AWS_ENDPOINT_URL, and whether a proxy answers in AWS's place."
         ) from None
     except OSError as error:  # AWS_CA_BUNDLE names no file
         raise AwsProblem(f"{asked}: {_short(error)}. Check AWS_CA_BUNDLE and the files in ~/.aws.") from None

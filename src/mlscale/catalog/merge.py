@@ -11,6 +11,7 @@ from mlscale.catalog.snapshot import Snapshot, TypeFacts, family_of
 from mlscale.catalog.types import Catalog, Instance, Interconnect, Price, Source, SpotPrice
 
 EC2 = "EC2 DescribeInstanceTypes"
+OFFERINGS = "EC2 DescribeInstanceTypeOfferings"
 PRICE_LIST = "AWS Price List"
 SPOT_HISTORY = "EC2 DescribeSpotPriceHistory"
 _SAME_MEMORY = 0.15  # vendors count 10^9, EC2 2^20 less what the driver keeps: up to 7 % apart for the same part
@@ -48,23 +49,24 @@ class Change:
 
 def merge(catalog: Catalog, snapshot: Snapshot | None) -> Catalog:
     """The catalog with the snapshot laid over it: new types added, specs updated, regions and prices replaced."""
-    if snapshot is None:
+    if snapshot is None or not snapshot.regions:
         return catalog
     instances = {name: _updated(known, snapshot) for name, known in catalog.instances.items()}
+    hosts = {name: _updated(known, snapshot) for name, known in catalog.hosts.items()}
     for facts in snapshot.types.values():
-        if facts.name not in instances:
+        if facts.name not in instances and facts.name not in hosts:
             added, _ = _new(catalog, facts)
             if added is not None and _offers(snapshot, facts.name):
                 instances[facts.name] = _priced(added, snapshot, date.min)
     dates = [*_price_dates(instances.values())]
-    return replace(catalog, instances=instances, taken=min(dates) if dates else catalog.taken)
+    return replace(catalog, instances=instances, hosts=hosts, taken=min(dates) if dates else catalog.taken)
 
 
 def warnings(catalog: Catalog, snapshot: Snapshot) -> list[str]:
     """What of the snapshot the catalog could not take, or took with a gap."""
     lines = []
     for name, facts in sorted(snapshot.types.items()):
-        if name not in catalog.instances and _offers(snapshot, name):
+        if name not in catalog.instances and name not in catalog.hosts and _offers(snapshot, name):
             _, problem = _new(catalog, facts)
             if problem:
                 lines.append(f"{name}: {problem}")
@@ -75,8 +77,9 @@ def changes(before: Catalog, after: Catalog) -> tuple[list[str], list[Change]]:
     """The types that `after` has more, and each figure of the others that differs."""
     new = sorted(after.instances.keys() - before.instances.keys())
     differing = []
-    for name, old in sorted(before.instances.items()):
-        now = after.instances[name]
+    known, present = {**before.instances, **before.hosts}, {**after.instances, **after.hosts}
+    for name, old in sorted(known.items()):
+        now = present[name]
         for what in (*UPDATED, "retired", "regions"):
             was, is_now = getattr(old, what), getattr(now, what)
             if was != is_now:
@@ -97,8 +100,17 @@ def _updated(known: Instance, snapshot: Snapshot) -> Instance:
     shipped = known.source.date if known.source is not None else date.min
     if facts is not None and facts.read >= shipped:
         told = {what: getattr(facts, what) for what in UPDATED if getattr(facts, what) is not None}
-        known = replace(known, **told, source=Source(EC2, facts.read))
+        known = replace(known, **told, source=Source(EC2, facts.read), sources=_sources(known, told))
     return _priced(known, snapshot, shipped)
+
+
+def _sources(known: Instance, told: Mapping[str, object]) -> dict[str, Source]:
+    """What EC2 did not tell keeps the source that it had."""
+    other = {what: source for what, source in known.sources.items() if what not in told}
+    if known.source is not None:
+        kept = ("accelerator", "interconnect", "nvme_iops", "nvme_bytes_per_s", "regions", *UPDATED)
+        other = {**{what: known.source for what in kept if what not in told and getattr(known, what)}, **other}
+    return other
 
 
 def _priced(known: Instance, snapshot: Snapshot, shipped: date) -> Instance:
@@ -122,7 +134,7 @@ def _priced(known: Instance, snapshot: Snapshot, shipped: date) -> Instance:
             on_demand[region] = Price(usd, Source(PRICE_LIST, facts.read))
         usd, old = facts.spot.get(known.name), spot.get(region)
         if usd is not None and (old is None or facts.read >= old.source.date):
-            spot[region] = _spot(usd, old, facts.read)
+            spot[region] = SpotPrice(usd, Source(SPOT_HISTORY, facts.read), _interruptions(known, region))
     retired, note = known.retired, known.note
     if refreshed & regions:
         retired = False
@@ -136,12 +148,15 @@ def _newer(old: Price | None, read: date) -> bool:
     return old is None or old.derived or read >= old.source.date
 
 
-def _spot(usd: float, old: SpotPrice | None, read: date) -> SpotPrice:
-    """The price seen; how often it interrupts EC2 does not tell, so the older figure stays, under its own name."""
-    if old is None or old.interruptions_per_month_fraction is None:
-        return SpotPrice(usd, Source(SPOT_HISTORY, read))
-    name = f"{SPOT_HISTORY}; interruptions: {old.source.name}, {old.source.date}"
-    return SpotPrice(usd, Source(name, read), old.interruptions_per_month_fraction)
+def _interruptions(known: Instance, region: str) -> float | None:
+    """How often spot capacity is taken back in a month: EC2 does not tell, so what was published before stays, with
+    its own source in `Instance.interruptions`. Of a bucket its middle; of the open one its least."""
+    old, bucket = known.spot.get(region), known.interruptions.get(region)
+    if old is not None and old.interruptions_per_month_fraction is not None:
+        return old.interruptions_per_month_fraction
+    if bucket is None or bucket.most_fraction is None:
+        return None if bucket is None else bucket.least_fraction
+    return (bucket.least_fraction + bucket.most_fraction) / 2
 
 
 def _new(catalog: Catalog, facts: TypeFacts) -> tuple[Instance | None, str]:
@@ -237,6 +252,6 @@ def known_prices(catalog: Catalog, region: str) -> Mapping[str, float]:
     """On-demand prices of a region by type."""
     return {
         name: instance.on_demand[region].usd_per_hour
-        for name, instance in catalog.instances.items()
+        for name, instance in (*catalog.instances.items(), *catalog.hosts.items())
         if region in instance.on_demand
     }

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from mlscale.errors import MlscaleError, UnreadableInput, UsageProblem
 
 STEPS = ("types", "prices", "spot")
 KEPT = timedelta(days=1)
+_GARBLED_TRIES, _PAUSE_S = 3, 1.0
 _PARTS = "refresh.part"
 _LOCK = "refresh.lock"
 
@@ -116,7 +118,9 @@ def _region(
     """One region's facts, and what was not taken."""
     types = parts.get(region, "types", told, lambda tell: _read_types(session, catalog, region, families, parts, tell))
     facts = [snapshot.type_from_dict(fields) for fields in types["types"]]
-    wanted = {family_of(name) for name in catalog.instances} | {family_of(each.name) for each in facts}
+    wanted = {family_of(name) for name in (*catalog.instances, *catalog.hosts)} | {
+        family_of(each.name) for each in facts
+    }
     covered = sorted(name for name in wanted if not families or name in families)
     on_sale = {name: [each for each in types["offered"] if family_of(each) == name] for name in covered}
     listed = parts.get(region, "prices", told, lambda tell: _read_prices(session, region, tell))
@@ -146,7 +150,8 @@ def _read_types(
     session: Any, catalog: Catalog, region: str, families: Sequence[str], parts: _Parts, tell: Callable[[int], None]
 ) -> dict[str, Any]:
     """Types that have an accelerator, or that the catalog knows, and all that is offered in the region."""
-    accelerated = {family_of(known.name) for known in catalog.instances.values() if known.accelerators}
+    known = {*catalog.instances, *catalog.hosts}
+    accelerated = {family_of(name) for name in catalog.instances}
     kept: list[TypeFacts] = []
     looked_at = 0
     for page in aws.instance_types(session, region, families):
@@ -154,7 +159,7 @@ def _read_types(
         with aws.explained("ec2:DescribeInstanceTypes", region):
             for answer in page:
                 name = answer["InstanceType"]
-                if answers.is_accelerated(answer) or name in catalog.instances or family_of(name) in accelerated:
+                if answers.is_accelerated(answer) or name in known or family_of(name) in accelerated:
                     kept.append(answers.type_facts(answer, parts.now.date()))
         tell(looked_at)
     if not kept and not families:
@@ -199,7 +204,7 @@ def _read_spot(
 
 def _unknown_families(families: Sequence[str], new: Snapshot, before: Catalog) -> list[str]:
     """Families that were asked for and that nobody knows. Raises UsageProblem where that is all of them."""
-    there = {family_of(name) for name in (*new.types, *before.instances)}
+    there = {family_of(name) for name in (*new.types, *before.instances, *before.hosts)}
     unknown = [family for family in families if family not in there]
     if not unknown:
         return []
@@ -236,7 +241,7 @@ class _Parts:
             told(what, None)
             return found
         told(what, 0)
-        fresh = read(lambda number: told(what, number))
+        fresh = _again(read, lambda number: told(what, number))
         fresh = {"version": snapshot.VERSION, "families": self.families, "read": self.now.isoformat(), **fresh}
         write_whole(path, json.dumps(fresh))
         return fresh
@@ -249,6 +254,15 @@ class _Parts:
             return found if same and timedelta() <= age < KEPT else None
         except (OSError, ValueError, KeyError, TypeError):
             return None  # then it is read anew
+
+
+def _again(read: Callable[[Callable[[int], None]], dict[str, Any]], tell: Callable[[int], None]) -> dict[str, Any]:
+    """A step, asked again where an answer could not be read: connections that end in the middle do pass."""
+    for _ in range(_GARBLED_TRIES - 1):
+        with contextlib.suppress(aws.Garbled):
+            return read(tell)
+        time.sleep(_PAUSE_S)
+    return read(tell)
 
 
 def _old(folder: Path) -> tuple[Snapshot, list[str]]:

@@ -24,11 +24,20 @@ _MOST_CHANGES = 12  # that are shown one by one; JSON has all
 _WORDS = {"types": "instance types", "prices": "on-demand prices", "spot": "spot prices"}
 
 
-def run(shipped: Catalog, regions: Sequence[str], families: Sequence[str], output: Output, quiet: bool = False) -> int:
-    """Refreshes and shows what came of it. Gives the exit code; raises MlscaleError with one line."""
+def run(
+    regions: Sequence[str],
+    families: Sequence[str],
+    output: Output,
+    quiet: bool = False,
+    shipped: Catalog | None = None,
+) -> int:
+    """Refreshes what `shipped` (None: the catalog that came with mlscale) says, and shows what came of it. Gives the
+    exit code; raises MlscaleError with one line."""
+    from mlscale.catalog.read import load
     from mlscale.catalog.refresh import kept_parts, refresh
     from mlscale.catalog.snapshot import data_folder
 
+    shipped = load() if shipped is None else shipped
     folder = data_folder()
     try:
         with _progress(quiet, output.no_color) as tell:
@@ -127,7 +136,8 @@ def as_text(done: Refreshed, shipped: Catalog, *, color: bool, width: int) -> st
     parts: list[Any] = [heading("The catalog is refreshed"), rows((Text(a, "bold"), Text(b)) for a, b in pairs)]
     found = _warnings(done, shipped)
     if found:
-        parts += [heading("Not taken, or with a gap"), bullets(found, "yellow")]
+        more = [f"and {len(found) - _MOST_CHANGES} more (all with --format json)"] if len(found) > _MOST_CHANGES else []
+        parts += [heading("Not taken, or with a gap"), bullets(found[:_MOST_CHANGES] + more, "yellow")]
     return rendered(parts, color, width)
 
 

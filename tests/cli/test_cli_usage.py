@@ -16,8 +16,8 @@ ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
     [
         (["doctr"], "doctor"),
         (["diagnose", "--frmat", "json"], "--frmat"),
-        (["diagnose", "-f", "html"], "terminal and json"),
-        (["diagnose", "-o", "report.md"], ".json or .txt"),
+        (["diagnose", "-f", "pdf"], "terminal and json"),
+        (["diagnose", "-o", "report.pdf"], ".json or .txt"),
         (["diagnose", "-o", "no/such/folder/r.json"], "no folder"),
         (["diagnose", "-o", "."], "folder"),
         (["diagnose", "--fail-on", "storag"], "Did you mean storage?"),

@@ -5,6 +5,7 @@ Text here is plain. Each renderer escapes all of it, so that nothing that came f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -183,6 +184,18 @@ class Document:
     summary: tuple[Said, ...]
     sections: tuple[Section, ...]
     made: str
+
+
+def within(limit: int, head: str, sections: Iterable[str], tail: str, cut: str) -> str:
+    """The parts below each other in at most `limit` characters: sections are left out from the end, and `cut` says so."""
+    kept, size = [head], len(head) + len(tail) + len(cut)
+    for section in sections:
+        size += len(section)
+        if size > limit:
+            kept.append(cut)
+            break
+        kept.append(section)
+    return "".join([*kept, tail])
 
 
 def document_of(report: AnyReport) -> Document:

@@ -21,6 +21,7 @@ from mlscale.report.document import (
     Section,
     Table,
     Text,
+    within,
 )
 
 LONGEST = 64_000  # characters: GitHub takes 65,536 in an issue, and a person adds a sentence
@@ -43,19 +44,9 @@ _BREAK = "&#8203;"  # of no width
 
 def render(document: Document) -> str:
     """The document as Markdown of at most LONGEST characters."""
-    head = [f"## {text_of(document.headline)}", "", *_summary(document)]
-    parts = ["\n".join(head) + "\n"]
-    size = len(parts[0]) + len(_CUT)
-    made = f"\n<sub>{text_of(document.made)}</sub>\n"
-    size += len(made)
-    for section in document.sections:
-        part = "\n" + "\n".join(_section(section)) + "\n"
-        if size + len(part) > LONGEST:
-            parts.append(_CUT)
-            break
-        parts.append(part)
-        size += len(part)
-    return "".join([*parts, made])
+    head = "\n".join([f"## {text_of(document.headline)}", "", *_summary(document)]) + "\n"
+    sections = ("\n" + "\n".join(_section(section)) + "\n" for section in document.sections)
+    return within(LONGEST, head, sections, f"\n<sub>{text_of(document.made)}</sub>\n", _CUT)
 
 
 def _summary(document: Document) -> Iterable[str]:

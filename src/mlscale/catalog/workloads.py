@@ -84,6 +84,11 @@ def known_accelerators() -> frozenset[str] | None:
     return frozenset(map(str, found)) if isinstance(found, dict) else None
 
 
+def valid_name(name: str) -> bool:
+    """Whether a profile may be called so: it is a file's name too."""
+    return name[:1].isalnum() and all(letter.isalnum() or letter in "-._" for letter in name)
+
+
 def seconds_per_sample(step: StepCost) -> float:
     """The whole step's seconds for one sample, on its reference accelerator."""
     return step.matrix_s_per_sample + step.memory_s_per_sample + step.host_s_per_sample
@@ -202,7 +207,7 @@ def _text(at: str, value: Any) -> str:
 
 def _name(at: str, value: Any) -> str:
     name = _text(at, value)
-    if not all(letter.isalnum() or letter in "-._" for letter in name):
+    if not valid_name(name):
         raise UnreadableInput(f"{at}: '{name}' holds other letters than a-z, 0-9, '-', '.' and '_'.")
     return name
 

@@ -51,7 +51,7 @@ def predicted(case: Case, constants: StorageConstants) -> Estimate:
         rate = joined([store, case.prep_now], constants.coupling_power)
         return Estimate(rate, SAME_STORE_LOG_SD + constants.coupling_log_sd * (1 - rate / store))
     if isinstance(case, Resized):
-        return resized_bytes(case.measured, case.side_then, case.side_now, constants)
+        return resized_bytes(case.measured, case.side_then, case.side_now, constants, compressed=case.compressed)
     if isinstance(case, Remote):
         return remote_gain(case.cores_then, case.cores_now, constants).times(case.measured, NOISE)
     return workers_gain(case.workers_then, case.workers_now, constants).times(case.measured, NOISE)

@@ -76,6 +76,7 @@ class Resized:
     naive: float
     side_then: float
     side_now: float
+    compressed: bool
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,14 @@ class Remote:
 Case = Scaled | Workers | Stored | Resized | Remote
 
 
-def rows(folder: Path, name: str) -> list[Row]:
+def rows(folder: Path, name: str, *numeric: str) -> list[Row]:
+    """The table's rows that have a number above 0 in each of the columns `numeric`; none where there is no such table."""
     path = folder / name
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+        told = [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(lines)]
+    return [row for row in told if all((number(row.get(column)) or 0.0) > 0 for column in numeric)]
 
 
 def number(text: str | None) -> float | None:
@@ -124,7 +127,10 @@ def mlperf_storage(folder: Path) -> Iterator[Case]:
     first run with the fewest accelerators; each other configuration's median is predicted. Submissions are tuned to pass
     AU >= 90 % or 70 %, so that rows far beyond saturation are not published."""
     table = "mlperf_storage_v1.0_runs.csv"
-    for (submitter, system, workload), found in grouped(rows(folder, table), "submitter", "system", "workload"):
+    needed = ("num_accelerators", "num_hosts", "batch_size", "computation_time_s", "samples_per_s")
+    for (submitter, system, workload), found in grouped(
+        rows(folder, table, *needed), "submitter", "system", "workload"
+    ):
         configurations: dict[tuple[float, float, float, str], list[float]] = defaultdict(list)
         for row in found:
             count, hosts = float(row["num_accelerators"]), float(row["num_hosts"])
@@ -152,13 +158,13 @@ def mlperf_storage(folder: Path) -> Iterator[Case]:
 def tensorflow(folder: Path) -> Iterator[Case]:
     """Synthetic data give the step's own rate at each number of GPUs; real data on the fewest are measured."""
     table = "tf_benchmarks_2017.csv"
-    for key, found in grouped(rows(folder, table), "platform", "storage", "model", "batch_per_gpu"):
+    told = rows(folder, table, "images_per_s", "n_nodes", "n_gpus")
+    for key, found in grouped(told, "platform", "storage", "model", "batch_per_gpu"):
         ideal: dict[tuple[float, float], float] = {}
         real: dict[tuple[float, float], float] = {}
         for row in found:
-            rate, size = number(row["images_per_s"]), (float(row["n_nodes"]), float(row["n_gpus"]))
-            if rate is not None:
-                (ideal if row["data"] == "synthetic" else real)[size] = rate
+            size = (float(row["n_nodes"]), float(row["n_gpus"]))
+            (ideal if row["data"] == "synthetic" else real)[size] = float(row["images_per_s"])
         both = sorted(size for size in real if size in ideal)
         for size in both[1:]:
             first = both[0]
@@ -185,7 +191,7 @@ def loader_sweeps(folder: Path) -> Iterator[Case]:
     GPUs. A row with few GPUs is bound by them and tells nothing of the loader, so the anchor is the fewest workers with the
     most GPUs of one node; where workers are not told, the fewest GPUs."""
     table = "loader_worker_sweeps.csv"
-    told = [row for row in rows(folder, table) if number(row["images_per_s"])]
+    told = rows(folder, table, "images_per_s", "n_nodes", "gpus_per_node")
     ideal: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for row in told:
         key, loader = (row["model"], row["n_nodes"], row["gpus_per_node"]), row["loader"]
@@ -196,7 +202,7 @@ def loader_sweeps(folder: Path) -> Iterator[Case]:
         for row in found:
             key = (model, row["n_nodes"], row["gpus_per_node"])
             best = max((rate for name, rate in ideal[key].items() if name != loader), default=None)
-            if best is not None and row["gpus_per_node"] and "synthetic" not in loader:
+            if best is not None and "synthetic" not in loader:
                 usable.append((row, best))
         if len(usable) < 2:
             continue
@@ -237,13 +243,13 @@ def iarai(folder: Path) -> Iterator[Case]:
     """Sweeps of workers or threads without training: neither cores nor the store are told. The two tables share rows."""
     seen: set[tuple[float, float]] = set()
     table = "loader_worker_sweeps.csv"
-    for (kind,), found in grouped((row for row in rows(folder, table) if row["concurrency"]), "concurrency_kind"):
+    for (kind,), found in grouped(rows(folder, table, "concurrency", "value"), "concurrency_kind"):
         way, store = ("threads" if kind.startswith("threads") else "workers"), kind.split("/")[-1].strip().lower()
         points = {float(row["concurrency"]): float(row["value"]) for row in found}
         seen.update((now, round(value, 1)) for now, value in points.items())
         yield from _sweep(table, f"iarai {way} {store.split()[-1]}", kind, points)
     table = "iarai_dataloader_s3_vs_scratch.csv"
-    told = rows(folder, table)
+    told = rows(folder, table, "throughput_Mbit_s")
     for way, varied, fixed in (
         ("workers", "num_workers", "num_fetch_workers"),
         ("threads", "num_fetch_workers", "num_workers"),
@@ -273,7 +279,7 @@ def ffcv(folder: Path) -> Iterator[Case]:
     or memory, each by another: not predicted, but they tell what preparation alone can do. And a dataset's bytes at
     other image sizes, from the smallest."""
     table = "ffcv_loader_aws_p3dn.csv"
-    told = rows(folder, table)
+    told = rows(folder, table, "bytes_per_image", "images_per_s")
     alone = {
         (row["instance"], row["loader"], row["resolution"], row["encoding"]): float(row["images_per_s"])
         for row in told
@@ -297,13 +303,13 @@ def ffcv(folder: Path) -> Iterator[Case]:
                 alone.get((key[0], key[1], row["resolution"], row["encoding"])),
             )
     table = "ffcv_imagenet_dataset_sizes.csv"
-    for (encoding,), found in grouped(rows(folder, table), "encoding"):
+    for (encoding,), found in grouped(rows(folder, table, "max_resolution", "dataset_GB"), "encoding"):
         sizes = {float(row["max_resolution"]): float(row["dataset_GB"]) for row in found}
-        then = min(sizes)
+        then, jpeg = min(sizes), encoding.upper().startswith("JPEG")
         for now in sorted(sizes)[1:]:
             naive = sizes[then] * (now / then) ** 2
             yield Resized(
-                table, f"FFCV {encoding}", encoding, f"{now:.0f} px", sizes[now], sizes[then], naive, then, now
+                table, f"FFCV {encoding}", encoding, f"{now:.0f} px", sizes[now], sizes[then], naive, then, now, jpeg
             )
 
 
@@ -311,7 +317,7 @@ def cedar(folder: Path) -> Iterator[Case]:
     """Preparation on the job's own machine and on a remote one too. Frameworks are not predicted from one another, nor
     the ablation, whose baseline does not say how many cores it uses."""
     table = "cedar_input_pipelines.csv"
-    for (pipeline,), found in grouped(rows(folder, table), "Pipeline"):
+    for (pipeline,), found in grouped(rows(folder, table, "Throughput"), "Pipeline"):
         rates = {row["System"]: row for row in found}
         for system, row in rates.items():
             local = rates.get(system.replace("-remote", "-local"))
@@ -332,7 +338,8 @@ def synergy(folder: Path) -> Iterator[Case]:
     """Low weight, for rows are rounded and shared by models: of each different curve over cores (one GPU, the most memory) a
     single point in the middle, from the fewest cores, the most cores being the step's own rate."""
     table = "synergy_cpu_mem_sensitivity.csv"
-    told = [row for row in rows(folder, table) if row["n_gpus"] == "1"]
+    needed = ("cpu_cores_for_job", "mem_GB_for_job", "relative_throughput")
+    told = [row for row in rows(folder, table, *needed) if row["n_gpus"] == "1"]
     seen: set[tuple[float, ...]] = set()
     for (model,), found in grouped(told, "model"):
         most = max(float(row["mem_GB_for_job"]) for row in found)

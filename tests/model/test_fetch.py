@@ -16,12 +16,11 @@ from mlscale.model.fetch import (
     HEADROOM,
     Fetch,
     fetch_limit,
-    lru_hits,
-    page_cache_hits,
-    random_hits,
+    resized_bytes,
     store_size,
     with_outstanding,
 )
+from mlscale.model.page_cache import lru_hits, page_cache_misses, random_hits
 from tests.model.facts import CONSTANTS, GB, GIB, IMAGENET, TIB, fsx, gp3, instance, nvme, ram, s3, store
 
 
@@ -66,7 +65,7 @@ def test_the_page_cache_agrees_with_a_simulation(share: float, nodes: int) -> No
 
 def test_a_cache_of_half_the_data_hits_far_less_than_half() -> None:
     assert lru_hits(0.5) == pytest.approx(0.5 + 0.5 * math.log(0.5))
-    misses = page_cache_hits(0.5)
+    misses = page_cache_misses(0.5)
     assert misses.low == pytest.approx(1 - random_hits(0.5)) and misses.high == pytest.approx(1 - lru_hits(0.5))
     assert lru_hits(0.5, 1000) == pytest.approx(0.5)  # met so seldom that order says nothing
 
@@ -76,7 +75,7 @@ def test_more_cache_never_hits_less(share: float, other: float, nodes: int) -> N
     few, many = sorted((share, other))
     for hits in (lru_hits, random_hits):
         assert 0 <= hits(few, nodes) <= hits(many, nodes) + 1e-6 <= 1 + 1e-6
-    assert page_cache_hits(many, nodes).value <= page_cache_hits(few, nodes).value + 1e-6
+    assert page_cache_misses(many, nodes).value <= page_cache_misses(few, nodes).value + 1e-6
 
 
 def fetch(
@@ -233,3 +232,13 @@ def test_what_is_needed_costs_no_less_when_it_is_more(file_system: FileSystem, n
     little, much = fetch(file_system, needed=needed), fetch(file_system, needed=needed * more)
     assert much.usd_per_month >= little.usd_per_month * (1 - 1e-9)
     assert rate(much) >= rate(little) * (1 - 1e-9)
+
+
+@given(st.floats(64, 2000), st.floats(64, 2000))
+def test_smaller_images_take_fewer_bytes_and_none_grows_beyond_its_own_size(one: float, other: float) -> None:
+    small, large = sorted((one, other))
+    for compressed in (True, False):
+        shrunk = resized_bytes(100.0, large, small, CONSTANTS, compressed=compressed)
+        assert 0 < shrunk.value <= 100 and shrunk.low <= shrunk.value <= shrunk.high
+    assert resized_bytes(100.0, 800, 1600, CONSTANTS).value == 100
+    assert resized_bytes(100.0, 512, 256, CONSTANTS, own_side=512).value < 50

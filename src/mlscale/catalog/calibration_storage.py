@@ -35,15 +35,16 @@ class StorageConstants:
     wait_power: float
     hyperthread_yield: float
     prep_log_sd: float
-    waits_floor: float
-    waits_power: float
+    waits_growth: float
+    waits_growth_share: float
     waits_log_sd: float
-    waits_power_sd: float
+    waits_distance_sd: float
     workers_cap: float
     workers_cap_log_sd: float
     remote_power: float
     remote_log_sd: float
-    resize_power: float
+    resize_power_jpeg: float
+    resize_power_raw: float
     imagenet_side_px: float
     resize_log_sd: float
     memory_slack: float

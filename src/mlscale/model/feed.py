@@ -200,11 +200,11 @@ def _verdict(rate: float, gpu: float, stages: list[_Stage]) -> tuple[Bottleneck,
 # What a measured job teaches about a bigger one, where stores and cores are not known.
 
 
-def waits_scaled(waits: float, demand_ratio: float, constants: StorageConstants) -> Estimate:
+def waits_scaled(waits: float, demand_ratio: float, constants: StorageConstants) -> float:
     """Waiting over computing where `demand_ratio` times the samples/s are asked of the same store and loaders, from
-    `waits` measured: they grow with a power of the demand, fitted over published systems."""
-    grown = (max(waits, 0.0) + constants.waits_floor) * demand_ratio**constants.waits_power
-    return Estimate(grown, math.hypot(constants.waits_log_sd, constants.waits_power_sd * math.log(demand_ratio)))
+    `waits` measured: it grows with the logarithm, as published systems that were meant to keep up have it."""
+    growth = constants.waits_growth + constants.waits_growth_share * max(waits, 0.0)
+    return max(0.0, waits + growth * math.log(demand_ratio))
 
 
 def rate_scaled(
@@ -219,9 +219,11 @@ def rate_scaled(
         rate = joined([loader, ideal_now], constants.coupling_power)
         share = (rate / ideal_now) ** constants.coupling_power
         return Estimate(rate, constants.coupling_log_sd * (1 + 4 * share * (1 - share)))
-    scaled = waits_scaled(waits, ideal_now / ideal_then / loader_ratio, constants)
-    rate = ideal_now / (1 + scaled.value)
-    return Estimate(rate, math.hypot(NOISE, scaled.log_sd * scaled.value / (1 + scaled.value)))
+    ratio = ideal_now / ideal_then / loader_ratio
+    scaled = waits_scaled(waits, ratio, constants)
+    share, distance = scaled / (1 + scaled), math.sqrt(abs(math.log(ratio)))
+    log_sd = math.hypot(NOISE, constants.waits_log_sd * share, constants.waits_distance_sd * distance)
+    return Estimate(ideal_now / (1 + scaled), log_sd)
 
 
 NOISE = 0.01  # log sd of the same job measured again (Lambda: median 0.2 %, 90 % within 2.9 %)

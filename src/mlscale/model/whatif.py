@@ -24,6 +24,8 @@ GIL_BOUND = 0.1  # share of a thread's time spent waiting for the lock, from whi
 # samples (16 with a spread of one mean each: 0.06), and cores are shared: far more regular than exponential times (1).
 VARIABILITY = 0.1
 TELLING_WAIT = 0.04  # share of the time waiting for data, below which it tells nothing of the variability
+VARIABILITY_SPREAD = 0.8  # standard deviation of its logarithm: usually between 0.45 and 2.2 times VARIABILITY
+RATE_SPREAD = 0.03  # of the model's rate at the true demands, which are seen with an error of some percent
 LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 3.0  # nearly clockwork; burstier than exponential times
 Change = Callable[[Pipeline], Pipeline]
 
@@ -98,22 +100,24 @@ def cores_of(cpu: Cpu, runnable: int) -> float:
 
 
 def _fitted_variability(pipeline: Pipeline, rate: float) -> float:
-    """The variability at which the model gives the rate that was seen: near the knee, it is what makes the loop wait."""
+    """The likeliest variability, given the rate that was seen and what is usual.
+
+    Near the knee the rate tells it; where one stage clearly leads it tells nothing, and a slip of a percent in the
+    demands must not be taken for bursts.
+    """
     waits = 1 - rate * (pipeline.step_s + pipeline.queue_s * all_busy(pipeline, rate))
     if not pipeline.workers or waits < TELLING_WAIT:
         return VARIABILITY
-    low, high = LEAST_VARIABILITY, MOST_VARIABILITY
-    if throughput(dataclasses.replace(pipeline, variability=low)) <= rate:
-        return low
-    if throughput(dataclasses.replace(pipeline, variability=high)) >= rate:
-        return high
-    for _ in range(12):
-        middle = (low + high) / 2
-        if throughput(dataclasses.replace(pipeline, variability=middle)) > rate:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+
+    def surprise(variability: float) -> float:
+        predicted = throughput(dataclasses.replace(pipeline, variability=variability))
+        off = math.log(predicted / rate) / RATE_SPREAD
+        unusual = math.log(variability / VARIABILITY) / VARIABILITY_SPREAD
+        return off * off + unusual * unusual
+
+    steps = 16
+    ratio = (MOST_VARIABILITY / LEAST_VARIABILITY) ** (1 / steps)
+    return min((LEAST_VARIABILITY * ratio**step for step in range(steps + 1)), key=surprise)
 
 
 def _relative(share: float, looks: int) -> float:

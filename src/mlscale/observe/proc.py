@@ -77,6 +77,7 @@ WAIT_CHILD = {260, 95} if IS_ARM else {61, 247}
 PATH_FIRST = {56: 1, 79: 1, 291: 1, 48: 1} if IS_ARM else {2: 0, 4: 0, 6: 0, 21: 0, 257: 1, 262: 1, 332: 1, 269: 1}
 FSYNC = {82, 83, 81, 84} if IS_ARM else {74, 75, 162, 277, 306}
 IOCTL = {29} if IS_ARM else {16}
+FREES = {57, 215, 216, 233} if IS_ARM else {3, 11, 25, 28}  # close, munmap, mremap, madvise
 _SLEEPS = NANOSLEEP | FUTEX | POLL | SELECT | EPOLL | WAIT_CHILD  # waits that are never uninterruptible
 WAIT_FAULT = -1  # blocked, but not in a system call: a page fault
 

@@ -23,6 +23,7 @@ _SCHEDULE_EVERY_S = 0.5
 _SAME_S = 0.5  # for which a blocked thread's stack is taken for the same, when its place and its wait are
 _MAX_FRAMES = 64
 _TRIES = 3
+_FREES = proc.FREES  # the calls in which a batch is let go
 _EDGE_BYTES = 32  # of bytecode after asking for a batch: unpacking it and storing its parts, which frees the last one
 _INNER_THREADS = 8  # of a worker that waits for threads of its own
 
@@ -115,7 +116,7 @@ class Watched:
         known = self._same.get(key)
         if known is not None and t < known[0]:
             _, number, stack, target, codes, addresses = known
-            edge = bool(addresses) and self._at_edge(addresses[0], place)
+            edge = number in _FREES and bool(addresses) and self._at_edge(addresses[0], place)
             sample = ThreadSample(t, self.pid, tid, "S", cpu_ns, queue_ns, number, target, stack, None, edge)
         else:
             state, call = files.state_and_call(wait)
@@ -141,6 +142,9 @@ class Watched:
                         self._same.clear()
                     self._same[key] = (t + _SAME_S, call[0], stack, target, codes, addresses)
             edge = bool(addresses) and self._at_edge(addresses[0], place)
+            edge = edge and (
+                state == "R" or (call is not None and call[0] in _FREES)
+            )  # a sleep is a call of the loop's own
             sample = ThreadSample(
                 t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved, edge
             )
@@ -159,11 +163,12 @@ class Watched:
     def _learn_edges(self, addresses: list[int], wait: int) -> None:
         """Remembers where the callers of a loader's waiting function are: the edges of the loop over batches."""
         assert self.interpreter is not None
-        self._edges = {}
-        for address in addresses[wait + 1 : wait + 4]:
-            instruction = self.interpreter.instruction(address)
-            if instruction is not None:
-                self._edges[address] = instruction
+        callers = addresses[wait + 1 : wait + 4]
+        found = {address: self.interpreter.instruction(address) for address in callers}
+        _, now = self.interpreter.walk(self.tids[self.main_tid], _MAX_FRAMES)
+        if now[len(now) - len(addresses) + wait :] != addresses[wait:]:
+            return  # the loop has gone on meanwhile: what was read is the instruction of something else
+        self._edges = {address: instruction for address, instruction in found.items() if instruction is not None}
 
     def _read_locals(self, places: _Places, codes: tuple[int, ...], addresses: list[int], t: float) -> None:
         """Counters and sizes from the frames that were just seen, each at its own pace."""

@@ -74,12 +74,11 @@ def actions_of(case: Case, best: int) -> tuple[str, ...]:
         found.append(f"Prepare data in {best} threads (now {loader.workers})")
     else:
         found.append(f"Prepare data in {best} worker processes")
-    cpu = case.profile.cpu
+    cpu, workers = case.profile.cpu, case.profile.workers
     if cpu is not None and best > cpu.limit_cores:
-        found.append(
-            f"PyTorch may warn that {best} is more than the {cores(cpu.limit_cores)} here: "
-            "these workers wait, they do not compute"
-        )
+        waits = workers is None or workers.io_wait > workers.compute
+        why = "these workers wait, they do not compute" if waits else "the extra ones smooth out uneven batches"
+        found.append(f"PyTorch may warn that {best} is more than the {cores(cpu.limit_cores)} here: {why}")
     return tuple(found)
 
 

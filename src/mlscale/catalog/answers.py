@@ -19,6 +19,7 @@ SPOT_OLDEST = timedelta(days=2)
 SPOT_LOWEST_SHARE, SPOT_HIGHEST_SHARE = 0.05, 4.0  # of on demand; 197 known spot prices are 0.10 to 1.0 of it
 SPOT_LOWEST_USD = 0.01  # where no on-demand price is known; the cheapest known is $0.064 (inf1.xlarge, 2025)
 PRICE_MOST_CHANGED = 4.0  # either way; the greatest cut so far was P5's, by 44 %
+_ROUNDED = 0.01
 _BANDWIDTH = re.compile(r"^(?P<upto>up to )?(?:(?P<cards>\d+)x )?(?P<gigabits>\d+(?:\.\d+)?) Gigabit$", re.IGNORECASE)
 
 
@@ -79,6 +80,8 @@ def bandwidth_bytes_per_s(network: Mapping[str, Any]) -> tuple[float | None, flo
         peak = _scaled(cards[0].get("PeakBandwidthInGbps") if len(cards) == 1 else None, GIGABIT_BYTES)
         return baseline, peak or baseline
     headline = int(match["cards"] or 1) * float(match["gigabits"]) * GIGABIT_BYTES
+    if baseline is not None and abs(baseline / headline - 1) < _ROUNDED:
+        headline = baseline  # "28.12 Gigabit" is 28.125
     return (baseline if match["upto"] else headline), headline
 
 

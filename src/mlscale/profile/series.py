@@ -16,6 +16,7 @@ from mlscale.recording import GpuSample, ProcessSample, Recording, ThreadSample
 
 MOST_BINS = 120
 LOOKS_A_BIN = 8  # fewer tell a share no better than to a sixth
+WORKER_LOOKS_A_BIN = 5  # there are fewer of them, and nothing else shows a worker's state over time
 GPU_SAMPLES_A_BIN = 2  # the driver's figure is a mean already
 BATCHES_A_BIN = 6  # batches come in bursts, one from each worker
 DIGITS = 3
@@ -176,7 +177,7 @@ def _training(
                 looks.append((look.sample.t, _TRAINING.get(look.what, "host" if sure else "step")))
     thread = profile.training
     target = {name: getattr(thread, name) for name in TRAINING_PARTS} if thread is not None else None
-    return _shares(looks, target, recording.observed_s, steady, {})
+    return _shares(looks, LOOKS_A_BIN, target, recording.observed_s, steady, {})
 
 
 def _workers(
@@ -200,11 +201,12 @@ def _workers(
     looks = sorted((look.sample.t, look.what) for own in found for look in own)
     target = {name: getattr(profile.workers, name) for name in WORKER_PARTS}
     # No look tells a thread that runs from one that waits for a core: the kernel's totals do.
-    return _shares(looks, target, recording.observed_s, steady, {"run_queue": "compute"})
+    return _shares(looks, WORKER_LOOKS_A_BIN, target, recording.observed_s, steady, {"run_queue": "compute"})
 
 
 def _shares(
     looks: Sequence[tuple[float, str]],
+    a_bin: int,
     target: Mapping[str, float] | None,
     whole: float,
     steady: Sequence[timeline.Span],
@@ -216,7 +218,7 @@ def _shares(
     """
     if not looks:
         return None
-    count, bin_s = _bins(len(looks), LOOKS_A_BIN, whole)
+    count, bin_s = _bins(len(looks), a_bin, whole)
     tally: dict[str, list[float]] = {}
     total = [0] * count
     for t, what in looks:

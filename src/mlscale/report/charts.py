@@ -15,8 +15,8 @@ class Part:
     field: str
     name: str
     values: Values = ()  # of a lane: one for each bin
-    share: float = 0.0  # of a bar, and the mean of a lane
-    label: str = ""  # the share in words: "51%, 2.1 ms"
+    share: float = 0.0  # of a bar; of a lane: the mean of what was not left out
+    label: str = ""  # the share in words: "51%, 2.1 ms"; "": too small to be worth words
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,9 @@ def _timeline(chart: Timeline, width: int) -> Iterable[str]:
             rows += [(lane.title, _spark(part.values, lane.top, columns), part.label) for part in shown]
     if chart.left_out:
         marks = [" "] * columns
-        for start, end, _ in chart.left_out:
-            first = int(start / chart.length_s * columns)
-            last = max(first + 1, round(end / chart.length_s * columns))
+        for began, ended, _ in chart.left_out:
+            first = int(began / chart.length_s * columns)
+            last = max(first + 1, round(ended / chart.length_s * columns))
             marks[first:last] = "░" * (min(last, columns) - first)
         told = ", ".join(dict.fromkeys(name for _, _, name in chart.left_out))
         rows.append(("left out", "".join(marks), told))

@@ -188,6 +188,8 @@ def _warnings(before: Report, after: Report) -> Iterable[str]:
             f"The two were made on different machines ({before.host.hostname} and {after.host.hostname}): "
             "what differs between them is in the speed-up too."
         )
+    if _program(before) != _program(after):
+        yield "The two commands run different programs: is it the same job?"
     for report, which in ((before, "before"), (after, "after")):
         if report.verdict.bottleneck == "inconclusive":
             yield f"The diagnosis {which} saw no steady training."
@@ -196,6 +198,11 @@ def _warnings(before: Report, after: Report) -> Iterable[str]:
     first, second = _batch(before), _batch(after)
     if first is not None and second is not None and first != second:
         yield f"Batches changed from {first} to {second} samples; throughput counts samples."
+
+
+def _program(report: Report) -> str:
+    """The command up to its first option."""
+    return report.job.command.partition(" -")[0]
 
 
 def shared_measurements(diff: Diff) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mlscale.ladder.result import SpeedUp
 from mlscale.measure import Measurement
@@ -31,9 +31,11 @@ from mlscale.report.document import (
     line,
     strong,
 )
+from mlscale.report.recommendation import Recommendation
 from mlscale.report.report import Report
 from mlscale.report.sentences import (
     CALM,
+    TRAINING_TITLE,
     Division,
     about,
     first_sentence,
@@ -67,7 +69,7 @@ def document(report: Report) -> Document:
     )
 
 
-def tone_of(report: Report) -> Tone:
+def tone_of(report: Report | Recommendation) -> Tone:
     """Whether something is wrong, nothing is, or it could not be told."""
     if report.verdict.bottleneck == "inconclusive":
         return "unsure"
@@ -85,7 +87,7 @@ def _summary(report: Report) -> Iterable[Said]:
         yield Said("Verdict", line(bottleneck))
     else:
         sure = words.confidence(verdict.confidence)
-        shown = Figure(f"{verdict.confidence:.0%}", "sure of it", sure.partition(" (")[0])
+        shown = Figure(f"{verdict.confidence:.0%}", "Confidence", sure.partition(" ")[0])
         yield Said("Verdict", line(bottleneck, f", {sure}"), shown)
     if step.actions:
         more = len(step.actions) - 1
@@ -97,7 +99,7 @@ def _summary(report: Report) -> Iterable[Said]:
         yield Said("It brings", line("not known: the samples do not tell it"))
 
 
-def gain_figure(gain: SpeedUp, label: str = "the speed that it brings") -> Figure:
+def gain_figure(gain: SpeedUp, label: str = "Expected speed-up") -> Figure:
     """A speed-up, large."""
     return Figure(f"{gain.value:.2f}×", label, f"90% interval {gain.low:.2f} – {gain.high:.2f}×")
 
@@ -114,7 +116,7 @@ def _sections(report: Report) -> Iterable[Section]:
     if divisions:
         yield Section("Where each sample's time goes", tuple(_divisions(report, divisions)))
     yield Section("The ladder", (ladder_of(report),))
-    after = _after(report)
+    after = after_of(report)
     if after is not None:
         yield Section(after.title, (Picture(after),))
     yield Section("Evidence", tuple(_evidence(report)), fold="text")
@@ -128,7 +130,7 @@ def _sections(report: Report) -> Iterable[Section]:
 
 def _next_step(report: Report) -> Iterable[Block]:
     step = report.next_step
-    if step.actions:
+    if len(step.actions) > 1:  # one alone stands in the summary
         items = tuple(line(strong(action) if place == 0 else action) for place, action in enumerate(step.actions))
         yield Bullets(items, numbered=True)
     rung = next((rung for rung in report.ladder if rung.rung == step.rung), None)
@@ -145,8 +147,8 @@ def _divisions(report: Report, divisions: Sequence[Division]) -> Iterable[Block]
     ranks = max(1, len(report.job.ranks))
     workers = report.job.loader.workers if report.job.loader is not None else 0
     bars = []
-    for place, division in enumerate(divisions):
-        threads = ranks if place == 0 and report.training is not None else ranks * max(1, workers)
+    for division in divisions:
+        threads = ranks if division.title == TRAINING_TITLE else ranks * max(1, workers)
         per_sample = threads / rate.value if rate is not None and rate.value > 0 else None
         total = ""
         if per_sample is not None:
@@ -164,17 +166,18 @@ def _divisions(report: Report, divisions: Sequence[Division]) -> Iterable[Block]
         bars.append(Bar(division.title, division.note, total, 1.0, parts))
     said = (f"{bar.title}: {', '.join(f'{part.name} {part.label}' for part in bar.parts)}" for bar in bars)
     yield Picture(Bars("Where each sample's time goes", "; ".join(said) + ".", tuple(bars)))
+    owners = ["the training thread's" if d.title == TRAINING_TITLE else "the workers'" for d in divisions]
     extra = [line(text) for division in divisions for text in division.extra]
     functions = [
-        line(f"{words.percent(f.share)} in ", code(f.name), "  ", dim(place_of(f)))
-        for division in divisions
+        line(f"{words.percent(f.share)} of {whose} time in ", code(f.name), "  ", dim(place_of(f)))
+        for division, whose in zip(divisions, owners, strict=True)
         for f in division.functions
     ]
     if extra or functions:
         yield Bullets((*extra, *functions))
 
 
-def ladder_of(report: Report) -> Ladder:
+def ladder_of(report: Report | Recommendation) -> Ladder:
     """The rungs, each with the first sentence of its reason."""
     return Ladder(
         tuple(
@@ -191,21 +194,20 @@ def ladder_of(report: Report) -> Ladder:
     )
 
 
-def _after(report: Report) -> Ranges | None:
+def after_of(report: Report | Recommendation) -> Ranges | None:
     """Throughput now and after each step that a speed-up is known for; relative to now where the rate is not known."""
     rate = report.measurements.get("throughput") or report.measurements.get("step_rate")
-    now = rate or Measurement(1.0, "× now", 1.0, 1.0, "")
-    rows = [Range("now", now.value, now.low, now.high, words.quantity(now.value, now.unit), "now")]
-    promised = [
-        (rung.rung, rung.expected_speedup, "next" if rung.status == "climb" else "", rung.status)
-        for rung in report.ladder
-        if rung.expected_speedup is not None
-    ]
+    now = rate or Measurement(1.0, "×", 1.0, 1.0, "")
     step = report.next_step
+    promised: list[tuple[str, SpeedUp, str, str]] = []
     if step.rung is None and step.expected_speedup is not None:
-        promised.insert(0, ("the change in the job", step.expected_speedup, "next", ""))
+        promised.append(("the change in the job", step.expected_speedup, "next", ""))
+    for rung in report.ladder:
+        if rung.expected_speedup is not None:
+            promised.append((rung.rung, rung.expected_speedup, "next" if rung.status == "climb" else "", rung.status))
     if not promised:
         return None
+    rows = [Range("now", now.value, now.low, now.high, words.quantity(now.value, now.unit), "now")]
     for name, gain, tone, status in promised:
         value, low, high = (now.value * factor for factor in (gain.value, gain.low, gain.high))
         rows.append(Range(name, value, low, high, words.quantity(value, now.unit), tone, status))
@@ -267,22 +269,27 @@ def _how(report: Report, missing: Sequence[tuple[str, str]]) -> Iterable[Block]:
 
 def _raw(report: Report) -> Iterable[Block]:
     if report.measurements:
-        columns = (Column("name"), *(Column(name, True) for name in ("value", "low", "high")), Column("unit"))
-        rows = tuple(
-            Row(
-                (
-                    Cell(line(code(name))),
-                    *(Cell(line(_digits(value)), value) for value in (figure.value, figure.low, figure.high)),
-                    Cell(line(figure.unit)),
-                )
-            )
-            for name, figure in report.measurements.items()
-        )
-        yield Table("All measurements", columns, rows)
+        yield raw_measurements(report.measurements)
     if len(report.job.ranks) > _SHOWN_RANKS:
         yield _ranks(report, [rank.rank for rank in report.job.ranks[:_RAW_ROWS]])
     if len(report.host.gpus) > 1:
         yield _gpus(report)
+
+
+def raw_measurements(measurements: Mapping[str, Measurement]) -> Table:
+    """All figures by the contract's names."""
+    columns = (Column("name"), *(Column(name, True) for name in ("value", "low", "high")), Column("unit"))
+    rows = tuple(
+        Row(
+            (
+                Cell(line(code(name))),
+                *(Cell(line(_digits(value)), value) for value in (figure.value, figure.low, figure.high)),
+                Cell(line(figure.unit)),
+            )
+        )
+        for name, figure in measurements.items()
+    )
+    return Table("All measurements", columns, rows)
 
 
 def _digits(value: float) -> str:

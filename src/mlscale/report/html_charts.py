@@ -136,6 +136,7 @@ def _legend(parts: Sequence[Part]) -> str:
         f'<li><svg viewBox="0 0 1 1" aria-hidden="true"><rect class="area {_field(part.field)}" width="1" height="1"/></svg>'
         f"{escape(part.name)} <span>{escape(part.label)}</span></li>"
         for part in parts
+        if part.label
     )
     return f'<ul class="legend">{items}</ul>'
 

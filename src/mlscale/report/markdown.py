@@ -35,7 +35,7 @@ _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 # What GitHub and GitLab turn into a link, a picture or a message to somebody, after escapes are gone: @name, #12, !12,
 # ~label, %milestone, &epic, $snippet, owner/name#12, GH-12, :emoji:, addresses, and GitLab's {+ changes +}.
 _REFERENCE = re.compile(
-    r"@(?=\w)|(?<!\w)[#!~%&$](?=[\w\"'])|(?<=\w)[#!](?=\d)|:(?=[\w+-]+:)|:(?=//)|[{\[](?=[-+])"
+    r"@(?=\w)|(?<!\w)[#!~%&$](?=[\w\"'])|(?<=\w)[#!](?=\d)|(?<!\d):(?=[\w+-]+:)|:(?=//)|[{\[](?=[-+])"
     r"|\bGH-(?=\d)|\bwww(?=\.)",
     re.IGNORECASE,
 )

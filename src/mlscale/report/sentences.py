@@ -40,6 +40,7 @@ _MAIN = (
 )
 
 KEPT_PHASES = ("checkpoint",)  # phases that belong to training: told apart, never left out
+TRAINING_TITLE = "The training thread"
 CALM = ("gpu", "none")  # verdicts under which nothing is wrong
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
@@ -233,7 +234,7 @@ def training_division(report: Report) -> Division | None:
     if training.saves_seen:
         extra.append(f"{words.count(training.saves_seen, 'save')} of {words.seconds(training.save_seconds)} each")
     note = "" if training.stacks_seen else "told from thread states and system calls alone"
-    return _division("The training thread", note, parts, extra, training.functions)
+    return _division(TRAINING_TITLE, note, parts, extra, training.functions)
 
 
 def workers_division(report: Report) -> Division | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 from mlscale.profile.series import Series, Shares, Track
 from mlscale.report import words
@@ -11,18 +11,17 @@ from mlscale.report.report import Report
 from mlscale.report.sentences import KEPT_PHASES
 
 _SHOWN = 0.01  # of the time, for a part to get a colour of its own
-_WORKER_NAMES = dict(words.WORKER_PARTS)
 _STEPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)  # round numbers for the top of a scale
 
 
 def timeline(report: Report) -> Timeline | None:
     """The tracks of the watch; None where the report has none (it was made by an older mlscale)."""
-    if report.series is None:
+    if report.series is None or report.window.observed_s <= 0:
         return None
     lanes = tuple(_lanes(report, report.series))
     if not lanes:
         return None
-    left_out = tuple((p.start_s, p.end_s, p.name) for p in report.window.phases if p.name not in KEPT_PHASES)
+    left_out = _left_out(report)
     said = [f"{lane.title}: {lane.note}" for lane in lanes]
     says = f"{words.seconds(report.window.observed_s)} of watching. {'; '.join(said)}."
     if left_out:
@@ -30,79 +29,81 @@ def timeline(report: Report) -> Timeline | None:
     return Timeline("Over the window", says, report.window.observed_s, lanes, left_out)
 
 
+def _left_out(report: Report) -> tuple[tuple[float, float, str], ...]:
+    return tuple((p.start_s, p.end_s, p.name) for p in report.window.phases if p.name not in KEPT_PHASES)
+
+
 def _lanes(report: Report, series: Series) -> Iterable[Lane]:
     gpu = series.gpu_busy_fraction
     if gpu is not None:
-        several = len(report.host.gpus) > 1 and series.gpu_busy_low is not None and series.gpu_busy_high is not None
-        mean = words.percent(_mean(gpu.values))
+        low, high = series.gpu_busy_low, series.gpu_busy_high
+        mean = _mean(report, gpu)
+        note = f"{words.percent(mean)} on average"
+        if low is not None and high is not None:
+            note += f" of {len(report.host.gpus)}; the band: the least and the most busy"
         yield Lane(
-            "GPUs busy" if several else "GPU busy",
-            f"{mean} on average"
-            + (f", {len(report.host.gpus)} GPUs, with the least and the most busy" if several else ""),
+            "GPU busy" if low is None else "GPUs busy",
+            note,
             gpu.bin_s,
-            (Part("gpu", "busy", gpu.values, _mean(gpu.values), mean),),
-            low=series.gpu_busy_low.values if several and series.gpu_busy_low is not None else (),
-            high=series.gpu_busy_high.values if several and series.gpu_busy_high is not None else (),
+            (Part("gpu", "busy", gpu.values, mean, words.percent(mean)),),
+            low=low.values if low is not None else (),
+            high=high.values if high is not None else (),
         )
     if series.training is not None:
-        inline = report.job.loader is not None and report.job.loader.worker_kind == "inline"
-        names = {
-            "data": words.INLINE_DATA if inline else words.DATA,
-            "evaluation": "evaluates",
-            **dict(words.TRAINING_PARTS),
-        }
+        loader = report.job.loader
+        inline = loader is not None and loader.worker_kind == "inline"
+        names = {"data": words.INLINE_DATA if inline else words.DATA, "evaluation": "evaluates"}
         ranks = len(report.job.ranks)
-        yield _stacked(
-            "Training threads" if ranks else "Training thread",
-            series.training,
-            names,
-            f"mean of {ranks} ranks" if ranks else "",
-        )
+        title = f"Training threads, mean of {ranks}" if ranks else "Training thread"
+        yield _stacked(report, title, series.training, {**dict(words.TRAINING_PARTS), **names})
     if series.workers is not None:
-        yield _stacked("Loader workers", series.workers, _WORKER_NAMES, "")
+        yield _stacked(report, "Loader workers", series.workers, dict(words.WORKER_PARTS))
     if series.batches_per_s is not None:
         batch = report.job.loader.batch_size if report.job.loader is not None else None
         if batch:
-            yield _line("Throughput", "throughput", _scaled(series.batches_per_s, batch), "samples/s")
+            yield _line(report, "Throughput", "throughput", _scaled(series.batches_per_s, batch), "samples/s")
         else:
-            yield _line("Batches", "throughput", series.batches_per_s, "batches/s")
+            yield _line(report, "Batches", "throughput", series.batches_per_s, "batches/s")
     if series.storage_read_bytes_per_s is not None:
-        yield _line("Read from the store", "store", series.storage_read_bytes_per_s, "bytes/s")
+        yield _line(report, "Read from the store", "store", series.storage_read_bytes_per_s, "bytes/s")
     if series.cpu_used_cores is not None and report.cpu is not None:
-        limit = report.cpu.limit_cores
-        yield _line("CPU used", "cpu", series.cpu_used_cores, "cores", limit)
+        yield _line(report, "CPU used", "cpu", series.cpu_used_cores, "cores", report.cpu.limit_cores)
 
 
-def _stacked(title: str, shares: Shares, names: dict[str, str], note: str) -> Lane:
+def _stacked(report: Report, title: str, shares: Shares, names: Mapping[str, str]) -> Lane:
     parts = []
     for field, values in shares.parts.items():
-        mean = _mean(values)
-        if mean >= _SHOWN:
-            parts.append(Part(field, names.get(field, field), values, mean, words.percent(mean)))
-    told = [f"{part.name} {part.label}" for part in sorted(parts, key=lambda part: -part.share)]
-    return Lane(title, ", ".join([*told, *([note] if note else [])]), shares.bin_s, tuple(parts), stacked=True)
+        mean = _mean(report, Track(shares.bin_s, values))
+        label = words.percent(mean) if mean >= _SHOWN else ""
+        parts.append(Part(field, names.get(field, field), values, mean, label))
+    told = [f"{part.name} {part.label}" for part in sorted(parts, key=lambda part: -part.share) if part.label]
+    return Lane(title, ", ".join(told), shares.bin_s, tuple(parts), stacked=True)
 
 
-def _line(title: str, field: str, track: Track, unit: str, top: float | None = None) -> Lane:
-    mean = _mean(track.values)
+def _line(report: Report, title: str, field: str, track: Track, unit: str, allowed: float | None = None) -> Lane:
+    mean = _mean(report, track)
     highest = max((value for value in track.values if value is not None), default=0.0)
-    scale = round_top(max(highest, top or 0.0))
+    scale = round_top(max(highest, allowed or 0.0))
     note = f"{words.quantity(mean, unit)} on average"
     if field == "store" and highest < 1:
         note = "nothing came from a device"
-    if top is not None:
-        note += f" of {words.quantity(top, unit)} allowed"
+    if allowed is not None:
+        note = f"{words.quantity(mean, '')} of {words.quantity(allowed, unit)} on average"
     part = Part(field, title, track.values, mean, words.quantity(mean, unit))
     return Lane(title, note, track.bin_s, (part,), scale, words.quantity(scale, unit))
 
 
+def _mean(report: Report, track: Track) -> float:
+    """Over what was not left out, as the report's own figures are; over everything where nothing else is there."""
+    holes = [(start, end) for start, end, _ in _left_out(report)]
+    places = [place for place, value in enumerate(track.values) if value is not None]
+    steady = [place for place in places if not any(start <= (place + 0.5) * track.bin_s <= end for start, end in holes)]
+    known = [value for place in steady or places if (value := track.values[place]) is not None]
+    return sum(known) / len(known) if known else 0.0
+
+
 def _scaled(track: Track, factor: float) -> Track:
     return Track(track.bin_s, tuple(None if value is None else value * factor for value in track.values))
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else 0.0
 
 
 def round_top(value: float) -> float:

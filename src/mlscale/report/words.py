@@ -126,6 +126,8 @@ def quantity(value: float, unit: str) -> str:
         return f"{_digits(value)} s{rest}"
     if unit in ("1/s", "count", "", "1"):
         return f"{_digits(value)}{'/s' if unit == '1/s' else ''}"
+    if unit == "×":
+        return f"{value:.2f}×"
     return f"{_digits(value)} {unit}"
 
 

@@ -114,6 +114,8 @@ def _yaml(path: Path) -> Any:
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             seen: set[str] = set()
             for key, _ in node.value:
+                if not isinstance(key.value, str):
+                    continue
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is there twice", key.start_mark)
                 seen.add(key.value)
@@ -134,6 +136,8 @@ def _yaml(path: Path) -> Any:
         where = f"line {mark.line + 1}: " if mark is not None else ""
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
         raise UnreadableInput(f"{path}: {where}not YAML: {problem}. Correct that line.") from None
+    except RecursionError:
+        raise UnreadableInput(f"{path}: nested too deeply for a workload's file.") from None
     except ValueError as error:  # a date such as 2024-13-40
         raise UnreadableInput(f"{path}: not YAML: {error}. Write dates as 2024-04-30.") from None
 
@@ -190,7 +194,11 @@ def _number(at: str, value: Any, *, least: float = 0.0, above: bool = False, who
             raise UnreadableInput(f"{at}: '{value}' is no number. Write a plain one: 1200000 or 1.2e6.") from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnreadableInput(f"{at}: {_kind(value)} stands where a number is wanted.")
-    if not math.isfinite(value):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # a whole number beyond any float
+        finite = False
+    if not finite:
         raise UnreadableInput(f"{at}: {value} is not a finite number. Give the measured or estimated one.")
     if value < least or (above and value == least):
         raise UnreadableInput(f"{at}: {value} is too small. It is {'above' if above else 'at least'} {least:g}.")

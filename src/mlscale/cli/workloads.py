@@ -25,6 +25,7 @@ _CLASSES = (  # of operations, in the order shown
     ("host", "host_s_per_sample"),
 )
 _BAR_COLUMNS = 24
+_NOT_TEXT = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")  # to YAML 1.1, when bare
 _TEXT_COLUMNS = 108  # of a text in a file, before it is folded
 
 
@@ -288,23 +289,22 @@ def as_yaml(workload: Workload, head: str) -> str:
 def _yaml_lines(key: str, value: Any, depth: int) -> list[str]:
     pad = "  " * depth
     if isinstance(value, Mapping):
-        return [f"{pad}{_yaml_key(key)}:", *(line for k, v in value.items() for line in _yaml_lines(k, v, depth + 1))]
+        return [
+            f"{pad}{_yaml_scalar(key)}:",
+            *(line for k, v in value.items() for line in _yaml_lines(k, v, depth + 1)),
+        ]
     if isinstance(value, str) and len(value) > _TEXT_COLUMNS:
         folded = textwrap.wrap(value, _TEXT_COLUMNS, break_long_words=False, break_on_hyphens=False)
-        return [f"{pad}{key}: >-", *(f"{pad}  {line}" for line in folded)]
-    return [f"{pad}{_yaml_key(key)}: {_yaml_scalar(value)}"]
-
-
-def _yaml_key(key: str) -> str:
-    return key if key.replace("_", "").isalnum() else json.dumps(key, ensure_ascii=False)
+        return [f"{pad}{_yaml_scalar(key)}: >-", *(f"{pad}  {line}" for line in folded)]
+    return [f"{pad}{_yaml_scalar(key)}: {_yaml_scalar(value)}"]
 
 
 def _yaml_scalar(value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, str):
-        plain = value.replace("-", "").isalpha() and len(value) > len("false")  # shorter ones may mean true or null
-        return value if plain else json.dumps(value, ensure_ascii=False)
+        plain = value[:1].isalpha() and all(letter.isalnum() or letter in "-_" for letter in value)
+        return value if plain and value.lower() not in _NOT_TEXT else json.dumps(value, ensure_ascii=False)
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     text = repr(value)

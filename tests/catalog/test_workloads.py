@@ -159,6 +159,29 @@ def test_image_models_agree_with_timm(name: str, model: str, pixels: str) -> Non
         assert states + batch * workload.activation_bytes_per_sample < 24 * 2**30
 
 
+@published
+@pytest.mark.parametrize(
+    ("name", "benchmark", "rounds"),
+    [("resnet50-imagenet", "resnet", ("v2.0", "v3.1")), ("rnnt-librispeech", "rnnt", ("v2.1", "v3.1"))],
+)
+def test_division_of_the_step_carries_to_another_accelerator(
+    name: str, benchmark: str, rounds: tuple[str, str]
+) -> None:
+    """A100 80 GB to H100 by peak and bandwidth alone, against MLPerf's medians on eight: within 20 %."""
+    rows = [row for row in table("mlperf_8gpu_by_accelerator.csv") if row["benchmark"] == benchmark]
+    old, new = (
+        float(next(row["thr"] for row in rows if (row["acc"], row["form"], row["mem"], row["round"]) == wanted))
+        for wanted in (("A100", "SXM", "80", rounds[0]), ("H100", "SXM", "80", rounds[1]))
+    )
+    step, sheets = PROFILES[name].step, accelerators()
+    assert step.reference == "A100-80GB"
+    old_sheet, new_sheet = sheets["A100-80GB"], sheets["H100"]
+    matrix = step.matrix_s_per_sample * old_sheet["dense_tflops"]["fp16"] / new_sheet["dense_tflops"]["fp16"]
+    memory = step.memory_s_per_sample * old_sheet["memory_gb_per_s"] / new_sheet["memory_gb_per_s"]
+    faster = seconds_per_sample(step) / (matrix + memory + step.host_s_per_sample)
+    assert faster == pytest.approx(new / old, rel=0.2)
+
+
 def test_found_by_name_in_any_spelling() -> None:
     assert find_workload("ResNet50_ImageNet") == PROFILES["resnet50-imagenet"]
     with pytest.raises(UsageProblem, match=r"resnet50-imgnet.*Did you mean resnet50-imagenet") as told:

@@ -192,7 +192,7 @@ def workload(**changes: Any) -> Workload:
         flops_per_sample=1e12,
         parameters=1e9,
         gradient_bytes=2e9,
-        optimizer_bytes_per_parameter=12,
+        optimizer_bytes_per_parameter=16,
         activation_bytes_per_sample=1e9,
         source=SOURCE,
     )

@@ -17,6 +17,7 @@ from mlscale.model.fetch import (
     Fetch,
     fetch_limit,
     resized_bytes,
+    served_by,
     store_size,
     with_outstanding,
 )
@@ -87,6 +88,7 @@ def fetch(
     size_bytes: float | None = None,
     outstanding: float = math.inf,
     needed: float | None = None,
+    epochs: float = math.inf,
 ) -> Fetch:
     return fetch_limit(
         file_system,
@@ -97,6 +99,7 @@ def fetch(
         outstanding=outstanding,
         constants=CONSTANTS,
         needed_samples_per_s=needed,
+        epochs=epochs,
     )
 
 
@@ -179,6 +182,33 @@ def test_local_stores_need_room() -> None:
     assert unknown.samples_per_s.log_sd > told.samples_per_s.log_sd
 
 
+def test_a_published_sequential_rate_goes_before_iops() -> None:
+    found = fetch(nvme(), instance(memory_bytes=GIB, nvme_bytes_per_s=16e9))
+    assert found.cold_samples_per_s is not None
+    assert found.cold_samples_per_s.value == pytest.approx(0.9 * 16e9 / IMAGENET.bytes_per_sample)
+    assert "from" not in found.binding and "16" not in fetch(nvme()).binding
+
+
+def test_servers_make_a_parallel_file_system() -> None:
+    server = instance(network_bytes_per_s=6e9, nvme_bytes=10e12, nvme_bytes_per_s=8e9)
+    beegfs = store(name="beegfs", service="BeeGFS", kind="parallel", max_bytes_per_s=None, relative_speed=1.6)
+    four = served_by(beegfs, server, 4, 5.0)
+    found = fetch(four, instance(memory_bytes=GIB, network_bytes_per_s=1e12))
+    assert found.binding == "BeeGFS: 24.00 GB/s" and found.size_bytes == 40e12
+    assert found.usd_per_month == pytest.approx(4 * 5 * 730) and found.note == ""
+
+
+def test_throughput_that_the_size_includes_is_not_paid_for() -> None:
+    provisioned = store(
+        bytes_per_s_per_tib=157e6, max_bytes_per_s=10e9, usd_per_bytes_per_s_month=2e-6, usd_per_gb_month=0.3
+    )
+    big = dataclasses.replace(IMAGENET, samples=100 * IMAGENET.samples)
+    tib = big.samples * big.bytes_per_sample / TIB
+    assert fetch(provisioned, dataset=big).usd_per_month == pytest.approx(0.3 * tib * 1024)
+    more = fetch(provisioned, dataset=big, needed=50_000)
+    assert more.usd_per_month > 0.3 * tib * 1024 and rate(more) > 50_000
+
+
 def test_the_papers_table_speaks_where_nothing_else_does() -> None:
     beegfs = store(name="beegfs", service="BeeGFS", kind="parallel", max_bytes_per_s=None, relative_speed=1.6)
     found = fetch(beegfs)
@@ -190,6 +220,16 @@ def test_data_that_fits_in_memory_are_limited_in_the_first_epoch_only() -> None:
     assert found.samples_per_s is None and found.cold_samples_per_s is not None and found.hit_fraction == 1
     assert "page cache" in found.binding
     assert fetch(s3(), instance(memory_bytes=2000 * GIB)).samples_per_s is not None  # objects are not cached
+
+
+def test_the_first_epoch_is_bought_for_by_its_weight() -> None:
+    """All fits in memory: many epochs need no more than what is included, a single one needs all from the store."""
+    big = instance(memory_bytes=2000 * GIB)
+    many, ten, one = (fetch(gp3(), big, needed=5000, epochs=epochs) for epochs in (1000, 10, 1))
+    assert many.usd_per_month < ten.usd_per_month < one.usd_per_month
+    assert one.hit_fraction == 0 and one.samples_per_s is not None and one.samples_per_s.value >= 5000
+    assert ten.hit_fraction == 1 and ten.cold_samples_per_s is not None
+    assert ten.cold_samples_per_s.value == pytest.approx(5000 / 1.5, rel=1e-3)
 
 
 kinds = st.sampled_from([store(read_iops=20_000, client_bytes_per_s=0.8e9), fsx(), gp3(), nvme(), s3()])

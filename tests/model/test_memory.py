@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlscale.catalog.types import StepCost
 from mlscale.model.memory import memory_fit, state_bytes
 from tests.model.facts import CONSTANTS, GIB, accelerator, workload
 
@@ -23,7 +22,7 @@ def test_state_agrees_with_megatrons_published_memory() -> None:
     """18 bytes a parameter: BF16 weights, FP32 gradients, Adam with master weights."""
     for row in csv.DictReader(PUBLISHED.open()):
         parameters = PARAMETERS[row["model"]]
-        job = workload(parameters=parameters, gradient_bytes=4 * parameters, optimizer_bytes_per_parameter=12)
+        job = workload(parameters=parameters, optimizer_bytes_per_parameter=18)
         told = float(row["params_opt_GiB"]) * GIB * float(row["n_gpus_A100_80GB"])
         assert state_bytes(job) == pytest.approx(told, rel=0.03), row["model"]
 
@@ -37,12 +36,12 @@ def test_a_model_of_a_billion_takes_sixteen_bytes_a_parameter() -> None:
 
 
 def test_a_big_model_is_sharded_or_does_not_fit() -> None:
-    big = workload(parameters=8e9, gradient_bytes=16e9)
+    big = workload(parameters=8e9)
     alone = memory_fit(big, accelerator(), 1, 1, CONSTANTS)
     assert not alone.fits and "are needed for one sample" in alone.why
     eight = memory_fit(big, accelerator(), 8, 1, CONSTANTS)
     assert eight.fits and eight.sharded and "sharded over 8" in eight.why
-    assert not memory_fit(workload(parameters=1e12, gradient_bytes=2e12), accelerator(), 8, 1, CONSTANTS).fits
+    assert not memory_fit(workload(parameters=1e12), accelerator(), 8, 1, CONSTANTS).fits
 
 
 def test_a_smaller_batch_is_said() -> None:
@@ -63,17 +62,10 @@ def test_more_memory_and_more_gpus_never_fit_less(
     parameters: float, activation: float, gpus: int, nodes: int, memory: float, batch: int
 ) -> None:
     step = dataclasses.replace(workload().step, batch_per_gpu=batch)
-    job = workload(
-        parameters=parameters, gradient_bytes=2 * parameters, activation_bytes_per_sample=activation, step=step
-    )
+    job = workload(parameters=parameters, activation_bytes_per_sample=activation, step=step)
     some = memory_fit(job, accelerator(memory), gpus, nodes, CONSTANTS)
     assert memory_fit(job, accelerator(memory * 1.5), gpus, nodes, CONSTANTS).batch_per_gpu >= some.batch_per_gpu
     assert memory_fit(job, accelerator(memory), gpus, nodes * 2, CONSTANTS).batch_per_gpu >= some.batch_per_gpu
     assert some.fits == (some.max_batch_per_gpu >= 1)
     if some.fits:
         assert some.bytes_per_gpu <= memory and 1 <= some.batch_per_gpu <= min(batch, some.max_batch_per_gpu)
-
-
-def test_fp32_takes_four_bytes_a_weight() -> None:
-    plain = workload(step=StepCost("X100", "fp32", 8, 0, 0, 0), gradient_bytes=4e9, optimizer_bytes_per_parameter=8)
-    assert state_bytes(plain) == pytest.approx(16e9)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlscale.catalog.types import FileSystem
+from mlscale.catalog.types import FileSystem, Interruptions, SpotPrice
 from mlscale.errors import UsageProblem
 from mlscale.model.estimate import Estimate
 from mlscale.model.fetch import fetch_limit
 from mlscale.model.money import RunCost, interruption_rate, nearest_region, run_cost, spot_stretch
-from tests.model.facts import CONSTANTS, GIB, IMAGENET, fsx, instance, nvme, s3, store
+from tests.model.facts import CONSTANTS, GIB, IMAGENET, SOURCE, fsx, instance, nvme, s3, store
 
 TODAY = date(2026, 11, 24)
 PLAIN = dataclasses.replace(CONSTANTS, start_s=360)
@@ -68,7 +68,7 @@ def test_staging_takes_the_slower_of_bytes_and_requests() -> None:
     assert many_files.staging_hours == pytest.approx(1_281_167 / 5500 / 3600)
     assert any("staging 147 GB from S3" in note for note in many_files.notes)
     slow = cost(fsx(), nodes=2)
-    assert slow.staging_hours == pytest.approx(146.9e9 / (0.9 * 200e6 * 1200 / 1024 / 2) / 3600, rel=0.01)
+    assert slow.staging_hours == pytest.approx(146.9e9 / (0.9 * 200e6 * 1200 / 1024) / 3600, rel=0.01)
 
 
 def test_the_cold_first_epoch_takes_longer() -> None:
@@ -78,11 +78,33 @@ def test_the_cold_first_epoch_takes_longer() -> None:
     assert warm.training_hours == pytest.approx((cold_s + steady_s) / 3600, rel=0.01)
 
 
+def test_a_run_of_one_epoch_is_cold_all_along() -> None:
+    slow = store(max_bytes_per_s=50e6)
+    cold_s = 1_281_167 * 114_660 / (0.9 * 50e6)
+    assert cost(slow, epochs=1, memory_bytes=2000 * GIB).training_hours == pytest.approx(cold_s / 3600, rel=0.01)
+    half = cost(slow, epochs=0.5, memory_bytes=2000 * GIB)
+    assert half.training_hours == pytest.approx(cold_s / 2 / 3600, rel=0.01)
+
+
 def test_spot_is_interrupted_and_checkpoints() -> None:
     run = cost(purchase="spot", nodes=16, epochs=900)
     assert run.interruptions > 0 and run.hours.value > cost(nodes=16, epochs=900).hours.value
     assert run.usd_per_hour == pytest.approx(160)
     assert any("interruptions expected" in note for note in run.notes)
+
+
+def test_the_bucket_that_aws_publishes_is_used() -> None:
+    calm = instance(
+        spot={"us-east-1": SpotPrice(10.0, SOURCE)}, interruptions={"us-east-1": Interruptions(0.0, 0.05, SOURCE)}
+    )
+    busy = dataclasses.replace(calm, interruptions={"us-east-1": Interruptions(0.2, None, SOURCE)})
+    counts = []
+    for box in (calm, busy):
+        fetch = fetch_limit(s3(), box, IMAGENET, 1, size_bytes=None, outstanding=math.inf, constants=PLAIN)
+        run = run_cost(1e9, Estimate(1000.0), box, 1, "us-east-1", "spot", fetch, IMAGENET, 1, TODAY, PLAIN)
+        counts.append(run.interruptions)
+    assert counts[0] == pytest.approx(0.0253 * 1e6 / 3600 / 730, rel=0.02)
+    assert counts[1] > 10 * counts[0]
 
 
 def test_the_stretch_agrees_with_a_simulation() -> None:

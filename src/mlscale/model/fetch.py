@@ -12,8 +12,10 @@ from mlscale.model.page_cache import page_cache_misses
 
 GIB = float(2**30)  # AWS sells "GB" of 2**30 bytes
 TIB = float(2**40)
+HOURS_PER_MONTH = 730.0
 MIB = float(2**20)
 _CACHED_KINDS = ("nfs", "lustre", "block", "local", "parallel")  # objects are read past the page cache
+COLD_EPOCH = 0.05  # share of the run that a first epoch from the store itself may add, where size is bought for it
 HEADROOM = 1.5  # a store just as fast as the step costs a sixth of the rate (p-norm, q = 4); half again as fast, 4 %
 
 
@@ -37,6 +39,7 @@ class Fetch:
     feasible: bool
     why_not: str = ""
     note: str = ""
+    unpriced: bool = False  # its servers cost something that is not in `usd_per_month`
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,19 @@ def fetch_limit(
     outstanding: float,
     constants: StorageConstants,
     needed_samples_per_s: float | None = None,
+    epochs: float = math.inf,
 ) -> Fetch:
     """What a node fetches, and the store that has to be bought for it. With `needed_samples_per_s` (of one node) size,
     throughput and IOPS are bought for that, with headroom, and no more; without it, the dataset's size and what comes with it.
+    `epochs`: a run of one has nothing in the page cache, and a first epoch may add COLD_EPOCH of a longer run.
     `outstanding`: reads under way at a time on a node (math.inf: as many as it takes)."""
     bytes_stored = dataset.samples * dataset.bytes_per_sample
     copies = 1 if file_system.shared else nodes
-    cached, log_sd_misses = _hits(file_system, instance, bytes_stored, nodes, constants)
+    cached, log_sd_misses = _hits(file_system, instance, bytes_stored, nodes, constants) if epochs > 1 else (0.0, 0.0)
     misses = 1 - cached
-    need = None if needed_samples_per_s is None else needed_samples_per_s * misses * HEADROOM
+    need = needed_samples_per_s
+    if need is not None:
+        need *= max(misses * HEADROOM, 1 / (1 + COLD_EPOCH * epochs))
     size, problem = _size(file_system, instance, dataset, nodes, size_bytes, need, constants)
     bought, iops, io_bytes = _bought(file_system, instance, dataset, nodes, size, need, constants)
     limits = _limits(file_system, instance, dataset, nodes, bought, iops, io_bytes, constants)
@@ -98,6 +105,7 @@ def fetch_limit(
         feasible=not problem,
         why_not=problem,
         note=_note(file_system, nodes),
+        unpriced=_unpriced(file_system),
     )
 
 
@@ -149,6 +157,27 @@ def resized_bytes(
 def is_ram_disk(file_system: FileSystem) -> bool:
     """Whether the store is the instance's own memory."""
     return file_system.kind == "local" and (file_system.service == "tmpfs" or file_system.name.startswith("ram"))
+
+
+def served_by(file_system: FileSystem, server: Instance, servers: int, usd_per_hour: float) -> FileSystem:
+    """A parallel file system on `servers` instances at `usd_per_hour` each: their stores together, each behind the
+    slower of its network and its NVMe."""
+    rate, size = server.nvme_bytes_per_s, server.nvme_bytes * servers
+    if rate is None:
+        rate = 4096 * (server.nvme_iops or math.inf)  # a floor; the network is mostly below it
+    return replace(
+        file_system,
+        size_min_bytes=size,
+        size_step_bytes=None,
+        size_max_bytes=size,
+        max_bytes_per_s=servers * min(server.network_bytes_per_s, rate),
+        usd_per_gb_month=usd_per_hour * servers * HOURS_PER_MONTH / (size / GIB),
+    )
+
+
+def reads_bucket(file_system: FileSystem) -> bool:
+    """Whether the store is S3 in one of its forms, where the dataset is taken to lie anyway."""
+    return file_system.kind in ("object", "fuse") or file_system.name.startswith("s3")
 
 
 def store_size(file_system: FileSystem, wanted_bytes: float) -> float | None:
@@ -239,7 +268,7 @@ def _bought(
     sharers = _sharers(file_system, nodes)
     most = file_system.max_bytes_per_s or math.inf
     if file_system.usd_per_bytes_per_s_month is not None:
-        least = file_system.included_bytes_per_s or 0.0
+        least = max(file_system.base_bytes_per_s or 0.0, _included(file_system, size))
         if need is not None:
             wanted = need * dataset.bytes_per_sample / constants.nominal_rate_fraction * sharers
             wanted = min(wanted, _reach(file_system, instance) * sharers)
@@ -279,7 +308,9 @@ def _limits(
         speed, log_sd = nvme_bytes_per_s(instance, constants)
         if speed <= 0:
             return [_Limit(1e-9, 0.0, f"{instance.name} has no instance store")]
-        return [_Limit(speed / size, log_sd, f"instance store of {instance.name}: {_speed(speed)}, from its IOPS")]
+        told = ", from its size" if instance.nvme_iops is None else ", from its IOPS"
+        told = "" if instance.nvme_bytes_per_s is not None else told
+        return [_Limit(speed / size, log_sd, f"instance store of {instance.name}: {_speed(speed)}{told}")]
     real, log_sd = constants.nominal_rate_fraction, constants.nominal_rate_log_sd
     sharers = _sharers(file_system, nodes)
     found = []
@@ -310,10 +341,12 @@ def _limits(
 
 
 def nvme_bytes_per_s(instance: Instance, constants: StorageConstants) -> tuple[float, float]:
-    """Read rate of the instance store and its log error: no sequential rate is published, so from 4 KiB IOPS, and where
-    those are not either, from the devices' capacity."""
+    """Read rate of the instance store and its log error: as published, for few types; else from 4 KiB IOPS; and where
+    those are not published either, from the devices' capacity."""
     if instance.nvme_bytes <= 0:
         return 0.0, 0.0
+    if instance.nvme_bytes_per_s is not None:
+        return constants.nominal_rate_fraction * instance.nvme_bytes_per_s, constants.nominal_rate_log_sd
     iops, log_sd = instance.nvme_iops, constants.nvme_rate_log_sd
     if iops is None:
         iops, log_sd = (
@@ -323,11 +356,16 @@ def nvme_bytes_per_s(instance: Instance, constants: StorageConstants) -> tuple[f
     return iops * 4096 * constants.nvme_rate_over_4k_floor, log_sd
 
 
+def _included(file_system: FileSystem, size: float) -> float:
+    """Bytes/s that are not paid for beside the size."""
+    return (file_system.included_bytes_per_s or 0.0) + (file_system.bytes_per_s_per_tib or 0.0) * size / TIB
+
+
 def _usd_per_month(file_system: FileSystem, size: float, rate: float | None, iops: float | None) -> float:
     """One copy, without charges per read."""
     usd = file_system.usd_per_gb_month * size / GIB
     if file_system.usd_per_bytes_per_s_month is not None and rate is not None and math.isfinite(rate):
-        usd += file_system.usd_per_bytes_per_s_month * max(0.0, rate - (file_system.included_bytes_per_s or 0.0))
+        usd += file_system.usd_per_bytes_per_s_month * max(0.0, rate - _included(file_system, size))
     if file_system.usd_per_iops_month is not None and iops is not None:
         usd += file_system.usd_per_iops_month * max(0.0, iops - (file_system.included_iops or 0.0))
     return usd
@@ -341,8 +379,12 @@ def _speed(bytes_per_s: float) -> str:
     return f"{bytes_per_s / 1e9:.2f} GB/s" if bytes_per_s >= 1e9 else f"{bytes_per_s / 1e6:.0f} MB/s"
 
 
+def _unpriced(file_system: FileSystem) -> bool:
+    return file_system.kind == "parallel" and file_system.usd_per_gb_month <= 0
+
+
 def _note(file_system: FileSystem, nodes: int) -> str:
-    if file_system.kind == "parallel" and file_system.usd_per_gb_month <= 0:
+    if _unpriced(file_system):
         return f"the servers of {_title(file_system)} are instances of their own and not in the price"
     if nodes > 1 and not file_system.shared:
         return f"{nodes} copies of the dataset, one a node"

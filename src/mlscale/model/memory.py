@@ -30,7 +30,7 @@ def memory_fit(
     world = max(1, gpus * nodes)
     room = accelerator.memory_bytes
     whole = state_bytes(workload)
-    apart = whole / world + constants.unsharded_fraction * workload.parameters * _weight_bytes(workload)
+    apart = whole / world + constants.unsharded_fraction * workload.parameters * WEIGHT_BYTES[workload.step.precision]
     batch = max(1, workload.step.batch_per_gpu)
     most_whole = _most(workload, whole, room, constants)
     most_apart = _most(workload, apart, room, constants) if world > 1 else 0
@@ -50,20 +50,14 @@ def memory_fit(
 
 
 def state_bytes(workload: Workload) -> float:
-    """Weights, gradients and optimizer state of the whole model. `optimizer_bytes_per_parameter` counts master weights
-    where the precision needs them (Adam: 8 in FP32, 12 with FP16 or BF16)."""
-    per_parameter = _weight_bytes(workload) + workload.optimizer_bytes_per_parameter
-    return workload.parameters * per_parameter + workload.gradient_bytes
+    """Weights, gradients and optimizer state of the whole model: `optimizer_bytes_per_parameter` counts all three."""
+    return workload.parameters * workload.optimizer_bytes_per_parameter
 
 
 def taken_bytes(workload: Workload, state: float, batch: float, constants: StorageConstants) -> float:
     """With activations, the allocator's slack and the context."""
     tensors = state + batch * workload.activation_bytes_per_sample
     return tensors * constants.memory_slack + constants.memory_context_bytes
-
-
-def _weight_bytes(workload: Workload) -> float:
-    return WEIGHT_BYTES[workload.step.precision]
 
 
 def _most(workload: Workload, state: float, room: float, constants: StorageConstants) -> int:

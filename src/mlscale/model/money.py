@@ -13,14 +13,14 @@ from mlscale.catalog.calibration_storage import StorageConstants
 from mlscale.catalog.types import Dataset, Instance, Price, SpotPrice
 from mlscale.errors import UsageProblem
 from mlscale.model.estimate import Estimate
-from mlscale.model.fetch import Fetch, is_ram_disk
+from mlscale.model.fetch import HOURS_PER_MONTH, Fetch, is_ram_disk, reads_bucket
 
 Purchase = Literal["on-demand", "spot"]
-HOURS_PER_MONTH = 730.0
 GB_READ = 1e9
 STALE_DAYS = 60
 STALE_DAYS_VOLATILE = 14  # spot, and families whose list price is still being cut
 VOLATILE_FAMILIES = ("p",)
+OPEN_BUCKET_FRACTION = 0.4  # where AWS only says "over 20 % in a month"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def run_cost(
         raise UsageProblem(f"{instance.name}: no samples a second, so no time to train")
     price, interrupted = _price(instance, region, purchase, constants)
     staging_s, staging_usd, staged = staging(fetch, instance, dataset, nodes, constants)
-    steady_s = samples / samples_per_s.value + cold_epoch_s(samples_per_s.value, fetch, dataset, nodes)
+    steady_s = samples / samples_per_s.value
+    steady_s += cold_epoch_s(samples_per_s.value, fetch, dataset, nodes) * min(epochs, 1.0)
     interruptions, training_s = 0.0, steady_s
     notes = [note for note in (staged, fetch.note) if note]
     if purchase == "spot":
@@ -116,6 +117,10 @@ def _price(
         hint = f"nearest region with one: {near}" if near else "no region has one"
         raise UsageProblem(f"{instance.name}: no {purchase} price in {region}; {hint}")
     known = found.interruptions_per_month_fraction if isinstance(found, SpotPrice) else None
+    bucket = instance.interruptions.get(region)
+    if known is None and bucket is not None:
+        most = OPEN_BUCKET_FRACTION if bucket.most_fraction is None else bucket.most_fraction
+        known = (bucket.least_fraction + most) / 2
     return found, constants.spot_interruptions_per_month_fraction if known is None else known
 
 
@@ -164,14 +169,16 @@ def staging(
     fetch: Fetch, instance: Instance, dataset: Dataset, nodes: int, constants: StorageConstants
 ) -> tuple[float, float, str]:
     """Seconds, USD for requests, and a word on copying the dataset from S3, where it is taken to lie. Each node of an
-    unshared store copies all of it, at the same time; one node fills a shared one."""
+    unshared store copies all of it, at the same time; all nodes together fill a shared one."""
     store = fetch.file_system
-    if store.kind in ("object", "fuse"):
+    if reads_bucket(store):
         return 0.0, 0.0, ""
     stored = dataset.samples * dataset.bytes_per_sample
     speed = min(instance.network_bytes_per_s, constants.s3_bytes_per_s)
     if fetch.bytes_per_s is not None and not is_ram_disk(store):
         speed = min(speed, fetch.bytes_per_s)  # writing taken as fast as reading
+    if store.shared:
+        speed *= nodes
     seconds = max(stored / speed, dataset.files / constants.s3_requests_per_s)
     usd = dataset.files / 1000 * constants.s3_usd_per_1k_reads * fetch.copies
     if store.usd_per_1k_writes is not None:

@@ -134,7 +134,9 @@ def _priced(known: Instance, snapshot: Snapshot, shipped: date) -> Instance:
             on_demand[region] = Price(usd, Source(PRICE_LIST, facts.read))
         usd, old = facts.spot.get(known.name), spot.get(region)
         if usd is not None and (old is None or facts.read >= old.source.date):
-            spot[region] = SpotPrice(usd, Source(SPOT_HISTORY, facts.read), _interruptions(known, region))
+            spot[region] = SpotPrice(
+                usd, Source(SPOT_HISTORY, facts.read), old.interruptions_per_month_fraction if old else None
+            )
     retired, note = known.retired, known.note
     if refreshed & regions:
         retired = False
@@ -146,17 +148,6 @@ def _priced(known: Instance, snapshot: Snapshot, shipped: date) -> Instance:
 
 def _newer(old: Price | None, read: date) -> bool:
     return old is None or old.derived or read >= old.source.date
-
-
-def _interruptions(known: Instance, region: str) -> float | None:
-    """How often spot capacity is taken back in a month: EC2 does not tell, so what was published before stays, with
-    its own source in `Instance.interruptions`. Of a bucket its middle; of the open one its least."""
-    old, bucket = known.spot.get(region), known.interruptions.get(region)
-    if old is not None and old.interruptions_per_month_fraction is not None:
-        return old.interruptions_per_month_fraction
-    if bucket is None or bucket.most_fraction is None:
-        return None if bucket is None else bucket.least_fraction
-    return (bucket.least_fraction + bucket.most_fraction) / 2
 
 
 def _new(catalog: Catalog, facts: TypeFacts) -> tuple[Instance | None, str]:

@@ -118,11 +118,7 @@ def _region(
     """One region's facts, and what was not taken."""
     types = parts.get(region, "types", told, lambda tell: _read_types(session, catalog, region, families, parts, tell))
     facts = [snapshot.type_from_dict(fields) for fields in types["types"]]
-    wanted = {family_of(name) for name in (*catalog.instances, *catalog.hosts)} | {
-        family_of(each.name) for each in facts
-    }
-    covered = sorted(name for name in wanted if not families or name in families)
-    on_sale = {name: [each for each in types["offered"] if family_of(each) == name] for name in covered}
+    on_sale: Mapping[str, list[str]] = types["offered"]
     listed = parts.get(region, "prices", told, lambda tell: _read_prices(session, region, tell))
     quoted = parts.get(region, "spot", told, lambda tell: _read_spot(session, region, facts, parts.now, tell))
 
@@ -149,7 +145,7 @@ def _region(
 def _read_types(
     session: Any, catalog: Catalog, region: str, families: Sequence[str], parts: _Parts, tell: Callable[[int], None]
 ) -> dict[str, Any]:
-    """Types that have an accelerator, or that the catalog knows, and all that is offered in the region."""
+    """Types that have an accelerator, or that the catalog knows, and all that is offered of their families."""
     known = {*catalog.instances, *catalog.hosts}
     accelerated = {family_of(name) for name in catalog.instances}
     kept: list[TypeFacts] = []
@@ -177,7 +173,12 @@ def _read_types(
             f"ec2:DescribeInstanceTypeOfferings in {region}: nothing is offered; such an answer is not believed. Check "
             f"AWS_ENDPOINT_URL."
         )
-    return {"types": [snapshot.type_as_dict(facts) for facts in kept], "offered": on_sale}
+    covered = {family_of(name) for name in (*known, *(facts.name for facts in kept))}
+    by_family: dict[str, list[str]] = {name: [] for name in covered if not families or name in families}
+    for name in on_sale:
+        if family_of(name) in by_family:
+            by_family[family_of(name)].append(name)
+    return {"types": [snapshot.type_as_dict(facts) for facts in kept], "offered": by_family}
 
 
 def _read_prices(session: Any, region: str, tell: Callable[[int], None]) -> dict[str, Any]:

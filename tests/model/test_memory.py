@@ -44,6 +44,14 @@ def test_a_big_model_is_sharded_or_does_not_fit() -> None:
     assert not memory_fit(workload(parameters=1e12), accelerator(), 8, 1, CONSTANTS).fits
 
 
+def test_a_batch_somewhat_smaller_is_taken_before_sharding() -> None:
+    tight = workload(activation_bytes_per_sample=12e9)
+    whole = memory_fit(tight, accelerator(), 8, 1, CONSTANTS)
+    assert not whole.sharded and 2 <= whole.batch_per_gpu < 8
+    tighter = workload(activation_bytes_per_sample=40e9)
+    assert memory_fit(tighter, accelerator(), 8, 1, CONSTANTS).batch_per_gpu == 1
+
+
 def test_a_smaller_batch_is_said() -> None:
     hungry = workload(activation_bytes_per_sample=12e9)
     fit = memory_fit(hungry, accelerator(), 1, 1, CONSTANTS)
@@ -64,8 +72,12 @@ def test_more_memory_and_more_gpus_never_fit_less(
     step = dataclasses.replace(workload().step, batch_per_gpu=batch)
     job = workload(parameters=parameters, activation_bytes_per_sample=activation, step=step)
     some = memory_fit(job, accelerator(memory), gpus, nodes, CONSTANTS)
-    assert memory_fit(job, accelerator(memory * 1.5), gpus, nodes, CONSTANTS).batch_per_gpu >= some.batch_per_gpu
-    assert memory_fit(job, accelerator(memory), gpus, nodes * 2, CONSTANTS).batch_per_gpu >= some.batch_per_gpu
+    roomier = memory_fit(job, accelerator(memory * 1.5), gpus, nodes, CONSTANTS)
+    wider = memory_fit(job, accelerator(memory), gpus, nodes * 2, CONSTANTS)
+    for more in (roomier, wider):
+        assert more.fits >= some.fits
+        # Where there is no more need to shard, a quarter of the batch is held to be enough.
+        assert more.batch_per_gpu >= min(some.batch_per_gpu, batch / 4 if some.sharded > more.sharded else batch)
     assert some.fits == (some.max_batch_per_gpu >= 1)
     if some.fits:
         assert some.bytes_per_gpu <= memory and 1 <= some.batch_per_gpu <= min(batch, some.max_batch_per_gpu)

@@ -9,6 +9,9 @@ from mlscale.catalog.types import Accelerator, Workload
 
 WEIGHT_BYTES = {"fp32": 4.0, "tf32": 4.0, "fp16": 2.0, "bf16": 2.0, "fp8": 2.0}  # fp8: weights kept in 16 bits
 
+# A batch down to this share is made up for by accumulating gradients, at little cost; sharding sends the weights around.
+LEAST_BATCH_SHARE = 0.25
+
 
 @dataclass(frozen=True)
 class MemoryFit:
@@ -25,8 +28,8 @@ class MemoryFit:
 def memory_fit(
     workload: Workload, accelerator: Accelerator, gpus: int, nodes: int, constants: StorageConstants
 ) -> MemoryFit:
-    """Whole on each of `gpus` x `nodes` accelerators if it fits so with the profile's batch, else sharded over all of
-    them, else whole with a smaller batch."""
+    """Whole on each of `gpus` x `nodes` accelerators if a good part of the profile's batch fits beside it, else sharded
+    over all of them if that lets more fit."""
     world = max(1, gpus * nodes)
     room = accelerator.memory_bytes
     whole = state_bytes(workload)
@@ -34,7 +37,7 @@ def memory_fit(
     batch = max(1, workload.step.batch_per_gpu)
     most_whole = _most(workload, whole, room, constants)
     most_apart = _most(workload, apart, room, constants) if world > 1 else 0
-    sharded = most_whole < batch and most_apart > most_whole
+    sharded = most_whole < batch * LEAST_BATCH_SHARE and most_apart > most_whole
     state, most = (apart, most_apart) if sharded else (whole, most_whole)
     run = min(batch, most) if most else 1
     taken = taken_bytes(workload, state, run, constants)

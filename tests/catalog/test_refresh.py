@@ -326,7 +326,7 @@ def test_an_implausible_on_demand_price_is_refused(stub: Stub, folder: Path) -> 
 def test_a_second_refresh_waits_outside(stub: Stub, folder: Path) -> None:
     folder.mkdir()
     with open(folder / "refresh.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_SH)  # only one that wants it alone is turned away
         with pytest.raises(UsageProblem, match=r"another refresh .* is running"):
             refreshed(folder)
     assert not stub.asked

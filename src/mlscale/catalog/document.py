@@ -72,11 +72,11 @@ def nearest(name: str, known: Collection[str]) -> str:
     """ "Did you mean a or b?", or names that there are where none is near."""
     by_lower = {each.lower(): each for each in known}
     wanted = name.lower()
-    close = [by_lower[each] for each in difflib.get_close_matches(wanted, by_lower, 3, 0.6)]
-    if wanted and not close:
-        close = [each for lower, each in by_lower.items() if lower.startswith(wanted) or wanted in lower][:3]
+    close = [lower for lower in by_lower if wanted and lower.startswith(wanted)][:3]
+    close = close or difflib.get_close_matches(wanted, by_lower, 3, 0.6)
+    close = close or [lower for lower in by_lower if wanted and wanted in lower][:3]
     if close:
-        return f"Did you mean {' or '.join(close)}?"
+        return f"Did you mean {' or '.join(by_lower[each] for each in close)}?"
     return f"There are: {', '.join(list(known)[:12])}{', …' if len(known) > 12 else ''}"
 
 

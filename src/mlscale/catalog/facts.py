@@ -18,7 +18,8 @@ _UNKNOWN = Source("not recorded", date.min, "low")
 
 @dataclass(frozen=True)
 class Fact:
-    """A value under its name in the catalog ("on_demand.us-east-1" for a region's). None: no source tells it."""
+    """A value under its name in the catalog ("on_demand.us-east-1" for a region's) and in `unit`. None: no source tells
+    it. `shown_in` is the unit in which people know it, where that is another one."""
 
     name: str
     label: str
@@ -26,6 +27,7 @@ class Fact:
     unit: str
     source: Source
     derived: bool = False
+    shown_in: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def of_accelerator(accelerator: Accelerator) -> list[Fact]:
     facts = [
         said("vendor", "Vendor", accelerator.vendor),
         said("architecture", "Architecture", accelerator.architecture),
-        said("memory_bytes", "Memory", accelerator.memory_bytes, "GiB"),
+        said("memory_bytes", "Memory", accelerator.memory_bytes, "B", "GiB"),
         said("memory_bytes_per_s", "Memory bandwidth", accelerator.memory_bytes_per_s, "B/s"),
     ]
     for precision, rate in accelerator.peak_flops.items():
@@ -90,9 +92,9 @@ def of_file_system(store: FileSystem) -> list[Fact]:
         said("kind", "Kind", store.kind),
         said("shared", "Shared by instances", store.shared),
         said("durable", "Durable", store.durable),
-        said("size_min_bytes", "Smallest size", store.size_min_bytes, "GiB"),
-        said("size_step_bytes", "Sizes in steps of", store.size_step_bytes, "GiB"),
-        said("size_max_bytes", "Largest size", store.size_max_bytes, "GiB"),
+        said("size_min_bytes", "Smallest size", store.size_min_bytes, "B", "GiB"),
+        said("size_step_bytes", "Sizes in steps of", store.size_step_bytes, "B", "GiB"),
+        said("size_max_bytes", "Largest size", store.size_max_bytes, "B", "GiB"),
         said("base_bytes_per_s", "Reads at any size", store.base_bytes_per_s, "B/s"),
         said("bytes_per_s_per_tib", "Reads per TiB", store.bytes_per_s_per_tib, "B/s"),
         said("burst_bytes_per_s_per_tib", "Reads per TiB, for a while", store.burst_bytes_per_s_per_tib, "B/s"),
@@ -121,22 +123,24 @@ class _Sayer:
     source: Source
     sources: Mapping[str, Source]
 
-    def __call__(self, name: str, label: str, value: Value, unit: str = "") -> Fact:
-        return Fact(name, label, value, unit, self.sources.get(name, self.source))
+    def __call__(self, name: str, label: str, value: Value, unit: str = "", shown_in: str = "") -> Fact:
+        return Fact(name, label, value, unit, self.sources.get(name, self.source), shown_in=shown_in)
 
 
 def _instance(instance: Instance, source: Source) -> Iterator[Fact]:
     said = _Sayer(source, instance.sources)
     yield said("vcpus", "vCPUs", instance.vcpus, "")
     yield said("cores", "Physical cores", instance.cores, "")
-    yield said("memory_bytes", "Memory", instance.memory_bytes, "GiB")
+    yield said("memory_bytes", "Memory", instance.memory_bytes, "B", "GiB")
     if instance.accelerator:
         yield said("accelerator", "Accelerator", instance.accelerator)
         yield said("accelerators", "How many", instance.accelerators, "")
         yield said("interconnect", "Linked by", instance.interconnect)
-    yield said("network_bytes_per_s", "Network", instance.network_bytes_per_s, "Gbit/s")
+    yield said("network_bytes_per_s", "Network", instance.network_bytes_per_s, "B/s", "Gbit/s")
     if instance.network_peak_bytes_per_s != instance.network_bytes_per_s:
-        yield said("network_peak_bytes_per_s", "Network, for a while", instance.network_peak_bytes_per_s, "Gbit/s")
+        yield said(
+            "network_peak_bytes_per_s", "Network, for a while", instance.network_peak_bytes_per_s, "B/s", "Gbit/s"
+        )
     yield said("efa_interfaces", "EFA interfaces", instance.efa_interfaces, "")
     yield said("placement_group", "Cluster placement group", instance.placement_group)
     yield said("ebs_bytes_per_s", "EBS", instance.ebs_bytes_per_s, "B/s")

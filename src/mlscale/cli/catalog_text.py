@@ -114,7 +114,7 @@ def entry(shown: Shown, color: bool, width: int) -> str:
 
 def value(fact: Fact) -> str:
     """A value for people, in the units that the field uses."""
-    found, unit = fact.value, fact.unit
+    found, unit = fact.value, fact.shown_in or fact.unit
     if found is None:
         return "not published"
     if isinstance(found, bool):
@@ -151,11 +151,12 @@ def _closing(said: str) -> RenderableType:
 def _list(
     head: Sequence[str], lines: Iterable[tuple[Sequence[str], str]], kept: Sequence[int], width: int
 ) -> RenderableType:
-    """A table; where it is narrow, only the columns `kept`. Names stand left, figures right; long ones are folded."""
+    """A table; where it is narrow, only the columns `kept`. Names stand left, figures right; only the second column,
+    what it has, is ever folded."""
     columns = range(len(head)) if width >= _WIDE else kept
     grid = Table.grid(padding=(0, 2, 0, 0))
     for column in columns:
-        grid.add_column(justify="left" if column < 2 else "right", overflow="fold")
+        grid.add_column(justify="left" if column < 2 else "right", no_wrap=column != 1, overflow="fold")
     grid.add_row(*(Text(head[column], "bold") for column in columns))
     for cells, style in lines:
         grid.add_row(*(Text(cells[column]) for column in columns), style=style)

@@ -12,6 +12,8 @@ from mlscale.catalog import document as doc
 from mlscale.catalog import instances as instance_files
 from mlscale.catalog import sources
 from mlscale.catalog import stores as store_file
+from mlscale.catalog.age import stale as stale
+from mlscale.catalog.age import usable_spot as usable_spot
 from mlscale.catalog.types import Accelerator, Catalog, FileSystem, Instance
 from mlscale.errors import UnreadableInput, UsageProblem
 

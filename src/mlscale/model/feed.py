@@ -142,19 +142,20 @@ def _stages(
 
 
 def _fewest(cpu_s: float, wait_s: float, cores: float, fetch: Fetch, gpu: float, constants: StorageConstants) -> int:
-    """The fewest workers within 2 % of what MAX_WORKERS reach. The rate grows with workers, so halving finds it."""
-    others = [gpu] if fetch.samples_per_s is None else [gpu, fetch.samples_per_s.value]
-
-    def together(workers: int) -> float:
-        loader = loader_rate(workers, cpu_s, wait_s, cores, constants)
-        return joined([*others, loader] if math.isfinite(loader) else others, constants.coupling_power)
-
-    enough = together(MAX_WORKERS) * (1 - WITHIN_BEST)
-    few, many = 0, MAX_WORKERS
-    while many - few > 1:
-        middle = (few + many) // 2
-        few, many = (few, middle) if together(middle) >= enough else (middle, many)
-    return many
+    """The fewest workers within 2 % of what MAX_WORKERS reach: `joined` and `loader_rate` turned round."""
+    power = constants.coupling_power
+    others = gpu if fetch.samples_per_s is None else joined([gpu, fetch.samples_per_s.value], power)
+    most = loader_rate(MAX_WORKERS, cpu_s, wait_s, cores, constants)
+    if not math.isfinite(most):
+        return 1
+    enough = joined([others, most], power) * (1 - WITHIN_BEST)
+    loader = parted(enough, others, power)
+    alone = loader
+    if cpu_s > 0 and wait_s > 0:
+        bend = min(constants.wait_power * (cpu_s + wait_s) / wait_s, 200.0)
+        alone = parted(loader, cores / cpu_s, bend)
+    workers = alone * (cpu_s + wait_s)
+    return max(1, min(MAX_WORKERS, math.ceil(workers - 1e-9)))
 
 
 def _serial(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from mlscale.catalog.age import ON_DEMAND_DAYS, P_FAMILIES_DAYS, SPOT_DAYS
 from mlscale.catalog.calibration_storage import StorageConstants
 from mlscale.catalog.types import Dataset, Instance, Price, SpotPrice
 from mlscale.errors import UsageProblem
@@ -17,9 +18,6 @@ from mlscale.model.fetch import HOURS_PER_MONTH, Fetch, is_ram_disk, reads_bucke
 
 Purchase = Literal["on-demand", "spot"]
 GB_READ = 1e9
-STALE_DAYS = 60
-STALE_DAYS_VOLATILE = 14  # spot, and families whose list price is still being cut
-VOLATILE_FAMILIES = ("p",)
 OPEN_BUCKET_FRACTION = 0.4  # where AWS only says "over 20 % in a month"
 
 
@@ -102,8 +100,9 @@ def run_cost(
 
 def is_stale(instance: Instance, purchase: Purchase, age_days: int) -> bool:
     """List prices hold for months, but for the P families; spot prices move by the day."""
-    volatile = purchase == "spot" or instance.family.startswith(VOLATILE_FAMILIES)
-    return age_days > (STALE_DAYS_VOLATILE if volatile else STALE_DAYS)
+    if purchase == "spot":
+        return age_days > SPOT_DAYS
+    return age_days > (P_FAMILIES_DAYS if instance.family.startswith("p") else ON_DEMAND_DAYS)
 
 
 def _price(

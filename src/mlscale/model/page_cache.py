@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from mlscale.model.estimate import Z_90, Estimate
 
@@ -63,6 +64,7 @@ def random_hits(share: float, nodes: int = 1) -> float:
     return (low + high) / 2
 
 
+@lru_cache(maxsize=4096)  # pure, and a plan asks for the same few again and again
 def page_cache_misses(share: float, nodes: int = 1) -> Estimate:
     """The miss ratio, with an error that spans LRU and random replacement: Linux keeps two lists and lies between.
     `value` is the geometric middle; 0 when all fits."""

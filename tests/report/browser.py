@@ -81,7 +81,7 @@ class Browser:
         self.call("Page.navigate", url=path.resolve().as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.seen):
             self.seen.append(self._next(30))
-        self.run("new Promise(done => setTimeout(done, 50))")
+        time.sleep(0.05)  # for what it may ask for late
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page."""

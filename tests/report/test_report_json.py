@@ -7,6 +7,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import replace
 
+import golden
 import jsonschema
 import pytest
 import samples
@@ -15,6 +16,7 @@ from mlscale.ladder.result import SpeedUp
 from mlscale.measure import Measurement
 from mlscale.report import json as report_json
 from mlscale.report.build import build_report
+from mlscale.report.diff import Diff
 from mlscale.report.recommendation import Recommendation
 from mlscale.report.report import MEASUREMENTS, Report
 
@@ -33,6 +35,12 @@ def test_the_schema_is_a_schema() -> None:
 @pytest.mark.parametrize("name", samples.ALL)
 def test_reports_keep_to_the_schema(name: str) -> None:
     validate(json.loads(report_json.render(samples.ALL[name]())))
+
+
+@pytest.mark.parametrize("name", golden.FILES)
+def test_recorded_runs_and_plans_keep_to_the_schema(name: str) -> None:
+    if name.endswith(".json"):
+        validate(json.loads((golden.GOLDEN / name).read_text("utf-8")))
 
 
 def test_extra_fields_are_allowed_and_missing_ones_are_not() -> None:
@@ -70,6 +78,7 @@ def test_the_schema_describes_each_field_of_the_report() -> None:
     """A field added to a dataclass and forgotten in the schema (or the other way round) fails here."""
     compared = _compare(Report, SCHEMA["$defs"]["diagnosis"], "report")
     assert compared > 100
+    assert _compare(Diff, SCHEMA["$defs"]["diff"], "diff") > 20
     assert _compare(Recommendation, SCHEMA["$defs"]["recommendation"], "recommendation") > 100
 
 

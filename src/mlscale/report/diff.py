@@ -190,6 +190,8 @@ def _warnings(before: Report, after: Report) -> Iterable[str]:
         )
     if _program(before) != _program(after):
         yield "The two commands run different programs: is it the same job?"
+    if before.next_step.rung is not None and before.next_step.actions == after.next_step.actions:
+        yield "The second report advises the same change again: was it made?"
     for report, which in ((before, "before"), (after, "after")):
         if report.verdict.bottleneck == "inconclusive":
             yield f"The diagnosis {which} saw no steady training."

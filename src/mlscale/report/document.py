@@ -54,10 +54,15 @@ def plain(sentence: Line) -> str:
     return "".join(piece.text for piece in sentence)
 
 
-def _cut(piece: Text) -> Text:
-    if len(piece.text) <= LONGEST:
+def shortened(sentence: Line, longest: int) -> Line:
+    """The line with each piece cut to `longest` characters: what stands first must never fill the room of the rest."""
+    return tuple(_cut(piece, longest) for piece in sentence)
+
+
+def _cut(piece: Text, longest: int = LONGEST) -> Text:
+    if len(piece.text) <= longest:
         return piece
-    return Text(piece.text[: LONGEST - 1] + "…", piece.style)
+    return Text(piece.text[: longest - 1] + "…", piece.style)
 
 
 @dataclass(frozen=True)

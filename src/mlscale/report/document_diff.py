@@ -55,17 +55,13 @@ def headline(diff: Diff) -> str:
     step = diff.before.next_step.rung or "the change"
     if diff.real is None:
         return "What the step brought is not known: the two reports share no measured rate."
-    real = f"{diff.real.value:.2f}×"
+    runs = f"the job runs {diff.real.value:.2f}× as fast"
     if diff.promised is None:
-        return f"The job runs at {real} its speed before; nothing had been promised."
+        return f"{runs[:1].upper()}{runs[1:]} as before; nothing had been promised."
     promised = f"{diff.promised.value:.2f}×"
     if diff.kept == "kept":
-        return f"{_capital(step)} brought {real}; {promised} was promised."
-    return f"{_capital(step)} brought {real}, {diff.kept} than the {promised} that was promised."
-
-
-def _capital(text: str) -> str:
-    return text if "_" in text else text[:1].upper() + text[1:]
+        return f"After {step}, {runs}; {promised} was promised."
+    return f"After {step}, {runs}: {diff.kept} than the {promised} that was promised."
 
 
 def _tone(diff: Diff) -> Tone:

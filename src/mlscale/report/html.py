@@ -34,7 +34,7 @@ from mlscale.report.document import (
 from mlscale.report.html_charts import figure
 
 MOST_ROWS = 500  # of a table: the page stays under 500 KB
-_LONG = 40  # characters, from which a cell's text wraps anywhere
+_SHORT, _LONG = 30, 40  # characters: a cell's text up to here stays on one line; from here on it wraps anywhere
 _TAGS = {"strong": "strong", "code": "code"}
 
 
@@ -108,20 +108,20 @@ def _header(document: Document) -> Iterable[str]:
 
 
 def _section(section: Section, number: int) -> Iterable[str]:
-    title = escape(section.title)
+    title, alone = escape(section.title), len(section.blocks) == 1
     if section.fold == "always":
         yield '<details class="fold">'
         yield f"<summary><h2>{title}</h2></summary>"
-        yield from (part for block in section.blocks for part in _block(block))
+        yield from (part for block in section.blocks for part in _block(block, alone))
         yield "</details>"
         return
     yield f'<section aria-labelledby="s{number}">'
     yield f'<h2 id="s{number}">{title}</h2>'
-    yield from (part for block in section.blocks for part in _block(block))
+    yield from (part for block in section.blocks for part in _block(block, alone))
     yield "</section>"
 
 
-def _block(block: Block) -> Iterable[str]:
+def _block(block: Block, alone: bool) -> Iterable[str]:
     if isinstance(block, Paragraph):
         yield f"<p>{_line(block.line)}</p>"
     elif isinstance(block, Bullets):
@@ -131,7 +131,7 @@ def _block(block: Block) -> Iterable[str]:
     elif isinstance(block, Facts):
         yield from _facts(block)
     elif isinstance(block, Table):
-        yield from _table(block)
+        yield from _table(block, alone)
     elif isinstance(block, Ladder):
         yield from _ladder(block)
     elif isinstance(block, Picture):
@@ -147,11 +147,12 @@ def _facts(facts: Facts) -> Iterable[str]:
     yield "</dl>"
 
 
-def _table(table: Table) -> Iterable[str]:
+def _table(table: Table, alone: bool) -> Iterable[str]:
+    """`alone`: the section's title says what the table is; the caption is for those who hear it."""
     caption = escape(table.caption)
     yield f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}">'
     yield '<table class="sortable">' if table.sortable else "<table>"
-    yield f"<caption>{caption}</caption>"
+    yield f'<caption><span class="vh">{caption}</span></caption>' if alone else f"<caption>{caption}</caption>"
     heads = "".join(
         f'<th scope="col"{_class(column)}>{escape(column.title)}</th>' if column.title else "<td></td>"
         for column in table.columns
@@ -173,15 +174,23 @@ def _table(table: Table) -> Iterable[str]:
 def _class(column: Column, cell: Cell | None = None) -> str:
     if column.figures:
         return ' class="figure"'
-    return ' class="long"' if cell is not None and len(plain(cell.line)) > _LONG else ""
+    if cell is None:
+        return ""
+    length = len(plain(cell.line))
+    return ' class="short"' if length <= _SHORT else ' class="long"' if length > _LONG else ""
 
 
 def _row(row: Row, columns: Sequence[Column]) -> str:
     cells = []
     for cell, column in zip(row.cells, columns, strict=True):
-        value = f' data-v="{cell.sort:.10g}"' if cell.sort is not None else ""
+        value = f' data-v="{_key(cell.sort)}"' if cell.sort is not None else ""
         cells.append(f"<td{_class(column, cell)}{value}>{_line(cell.line)}</td>")
     return f"<tr{f' class={row.tone}' if row.tone else ''}>{''.join(cells)}</tr>"
+
+
+def _key(value: float) -> str:
+    """What a column sorts by, with the digits that the JSON has too."""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
 
 
 def _ladder(ladder: Ladder) -> Iterable[str]:
@@ -197,7 +206,7 @@ def _ladder(ladder: Ladder) -> Iterable[str]:
     yield "</ol>"
     means = [f"{mark} {status}: {words.STATUS_MEANS.get(status, '')}" for status, mark in _statuses(ladder).items()]
     means.append("on the right: the speed-up that it would bring, with its 90% interval")
-    yield f'<p class="key">{escape(" · ".join(means))}</p>'
+    yield f'<p class="key">{escape("; ".join(means))}</p>'
 
 
 def _statuses(ladder: Ladder) -> dict[str, str]:

@@ -12,6 +12,18 @@ from html import escape
 from mlscale.report import words
 from mlscale.report.charts import Bar, Bars, Chart, Frontier, Lane, Part, Range, Ranges, Timeline, Values
 
+_NEAR = 3.0  # times the range of the points, within which a goal is drawn
+_MOST_TICKS = 6
+_ROUND_HOURS = (
+    *(m / 60 for m in (1, 2, 5, 10, 20, 30)),
+    1,
+    2,
+    4,
+    8,
+    12,
+    *(24 * d for d in (1, 2, 4, 7, 14, 30, 60, 120, 360)),
+)
+_ROUND_USD = tuple(digit * 10.0**power for power in range(-2, 8) for digit in (1, 2, 5))
 _W, _H = 1000, 100  # of a picture's own units; it is stretched to its place
 _FIELDS = frozenset(
     "step compute gpu data io_wait receive host gil_wait save communication hand_over run_queue idle other evaluation "
@@ -183,15 +195,15 @@ def _whiskers(row: Range, top: float) -> Iterable[str]:
 def _frontier(chart: Frontier) -> Iterable[str]:
     if not chart.points:
         return
-    x = _Axis([p.hours for p in chart.points] + [h for h in (chart.deadline_hours,) if h])
-    y = _Axis([p.usd for p in chart.points] + [b for b in (chart.budget_usd,) if b])
+    x = _Axis([p.hours for p in chart.points], chart.deadline_hours, _ROUND_HOURS)
+    y = _Axis([p.usd for p in chart.points], chart.budget_usd, _ROUND_USD)
     yield '<div class="plot">'
     shapes = [f'<path class="mesh" d="M{_n(_W * x(t))} 0V{_H}"/>' for t in x.ticks]
     shapes += [f'<path class="mesh" d="M0 {_n(_H - _H * y(t))}H{_W}"/>' for t in y.ticks]
-    if chart.deadline_hours:
-        shapes.append(f'<path class="goal" d="M{_n(_W * x(chart.deadline_hours))} 0V{_H}"/>')
-    if chart.budget_usd:
-        shapes.append(f'<path class="goal" d="M0 {_n(_H - _H * y(chart.budget_usd))}H{_W}"/>')
+    if x.goal is not None:
+        shapes.append(f'<path class="goal" d="M{_n(_W * x(x.goal))} 0V{_H}"/>')
+    if y.goal is not None:
+        shapes.append(f'<path class="goal" d="M0 {_n(_H - _H * y(y.goal))}H{_W}"/>')
     front = sorted((p for p in chart.points if p.frontier), key=lambda p: p.hours)
     if len(front) > 1:
         steps = "".join(f"L{_n(_W * x(p.hours))} {_n(_H - _H * y(p.usd))}" for p in front)
@@ -212,10 +224,14 @@ def _frontier(chart: Frontier) -> Iterable[str]:
 
 
 def _tags(chart: Frontier, x: _Axis, y: _Axis) -> Iterable[str]:
+    if x.goal is not None:
+        yield f'<span class="tag goal-x" style="left:{100 * x(x.goal):.1f}%">deadline {words.hours(x.goal)}</span>'
+    if y.goal is not None:
+        yield f'<span class="tag goal-y" style="top:{100 - 100 * y(y.goal):.1f}%">budget {words.usd(y.goal)}</span>'
     for point in chart.points:
         if point.tone == "pick":
             left, top = 100 * x(point.hours), 100 - 100 * y(point.usd)
-            side = "translate(calc(-100% - 0.7rem), -50%)" if left > 60 else "translate(0.7rem, -50%)"
+            side = "translate(calc(-100% - 0.7rem), -50%)" if left > 45 else "translate(0.7rem, -50%)"
             yield f'<span class="tag pick" style="left:{left:.1f}%;top:{top:.1f}%;transform:{side}">{escape(point.name)}</span>'
 
 
@@ -244,30 +260,28 @@ def _points_key(chart: Frontier) -> str:
 
 
 class _Axis:
-    """Values to 0..1, on a scale of equal ratios where they span more than three to one. `ticks` are round numbers."""
+    """Values to 0..1, on a scale of equal ratios where they span more than three to one. `ticks` are of `round_ones`."""
 
-    def __init__(self, values: Sequence[float]) -> None:
+    def __init__(self, values: Sequence[float], goal: float | None, round_ones: Sequence[float]) -> None:
         known = [value for value in values if value > 0] or [1.0]
         low, high = min(known), max(known)
+        # A goal that lies far from everything would squeeze the points into a corner.
+        self.goal = goal if goal and low / _NEAR <= goal <= high * _NEAR else None
+        if self.goal is not None:
+            low, high = min(low, self.goal), max(high, self.goal)
         self._log = high > 3 * low
         if self._log:
-            self._low, self._high = math.log(low / 1.15), math.log(high * 1.15)
+            self._low, self._high = math.log(low / 1.2), math.log(high * 1.2)
         else:
-            room = 0.08 * (high - low) or 0.1 * high
+            room = 0.1 * (high - low) or 0.1 * high
             self._low, self._high = max(0.0, low - room), high + room
-        self.ticks = [tick for tick in self._round(low, high) if 0 <= self(tick) <= 1]
+        found = [tick for tick in round_ones if 0 <= self._place(tick) <= 1]
+        every = -(-len(found) // _MOST_TICKS)
+        self.ticks = found[:: max(1, every)] if len(found) > 1 else sorted({low, high})
 
     def __call__(self, value: float) -> float:
-        at = (math.log(value) if value > 0 else self._low) if self._log else value
-        return min(1.0, max(0.0, (at - self._low) / (self._high - self._low)))
+        return min(1.0, max(0.0, self._place(value)))
 
-    def _round(self, low: float, high: float) -> list[float]:
-        if self._log:
-            powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
-            digits = (1, 2, 5) if high / low < 200 else (1,)
-            return [digit * 10.0**power for power in powers for digit in digits]
-        step = 10.0 ** math.floor(math.log10(high - low or high))
-        while (high - low) / step < 3:
-            step /= 2
-        first = math.floor((low - step) / step)
-        return [step * place for place in range(max(0, first), first + 12)]
+    def _place(self, value: float) -> float:
+        at = (math.log(value) if value > 0 else self._low) if self._log else value
+        return (at - self._low) / (self._high - self._low)

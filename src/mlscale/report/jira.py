@@ -18,10 +18,13 @@ from mlscale.report.document import (
     Section,
     Table,
     Text,
+    line,
+    shortened,
     within,
 )
 
 LONGEST = 32_000  # characters: Jira takes 32,767 in a description or a comment, unless its administrator allows more
+SUMMARY = 300  # characters of a text in the summary, for escapes make it several times as long
 MOST_ROWS = 30  # of a table
 _WIDTH = 84  # columns of a chart
 _CUT = "\n_Cut here: the whole report would be too long for Jira. Attach the HTML: mlscale report FILE \\-f html._\n"
@@ -44,15 +47,17 @@ _BLOCK = re.compile(r"^(\s*)(?:(h[1-6]|bq)(\.)|(#+|\*+|-+)(?=\s))")
 
 def render(document: Document) -> str:
     """The document as wiki markup of at most LONGEST characters."""
-    head = "\n".join([f"h2. {text_of(document.headline)}", "", *_summary(document)]) + "\n"
-    sections = ("\n" + "\n".join(_section(section)) + "\n" for section in document.sections)
+    head = "\n".join([f"h2. {_line(shortened(line(document.headline), SUMMARY))}", "", *_summary(document)]) + "\n"
+    # Jira cannot fold: what is shut elsewhere is left to the other formats.
+    shown = (section for section in document.sections if section.fold != "always")
+    sections = ("\n" + "\n".join(_section(section)) + "\n" for section in shown)
     return within(LONGEST, head, sections, f"\n{{color:#707070}}{text_of(document.made)}{{color}}\n", _CUT)
 
 
 def _summary(document: Document) -> Iterable[str]:
-    yield f"|| ||{text_of(document.subject)}||"
+    yield f"|| ||{_line(shortened(line(document.subject), SUMMARY))}||"
     for said in document.summary:
-        yield f"||{text_of(said.label)}|{_line(said.line)}|"
+        yield f"||{text_of(said.label)}|{_line(shortened(said.line, SUMMARY))}|"
 
 
 def _section(section: Section) -> Iterable[str]:
@@ -82,7 +87,7 @@ def _block(block: Block) -> Iterable[str]:
         yield from _ladder(block)
     elif isinstance(block, Picture):
         yield "{noformat}"
-        yield from (line.replace("{", "(").replace("}", ")") for line in chart_lines(block.chart, _WIDTH))
+        yield from (drawn.replace("{", "(").replace("}", ")") for drawn in chart_lines(block.chart, _WIDTH))
         yield "{noformat}"
 
 
@@ -112,8 +117,8 @@ def _more(rows: int, columns: int) -> Iterable[str]:
         yield f"|… and {rows - MOST_ROWS} more|{' |' * (columns - 1)}"
 
 
-def _line(line: Line) -> str:
-    return "".join(map(_piece, line))
+def _line(sentence: Line) -> str:
+    return "".join(map(_piece, sentence))
 
 
 def _piece(piece: Text) -> str:

@@ -41,7 +41,9 @@ def _text(value: Any, margin: str) -> str:
 def _tidy(value: Any) -> Any:
     """Plain data with floats rounded; a float that JSON cannot say becomes null."""
     if isinstance(value, float):
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        return value if value.is_integer() else float(f"{value:.{SIGNIFICANT_DIGITS}g}")  # a count stays whole
     if isinstance(value, dict):
         return {key: _tidy(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -179,7 +179,7 @@ def _scalar(hint: Any, value: Any, place: str) -> Any:
             number = math.inf
         if math.isfinite(number):
             if hint is float:
-                return number
+                return value  # a whole number stays as it was written
             if hint is int and number.is_integer():
                 return int(value)
     names = {str: "a text", bool: "true or false", float: "a number", int: "a whole number"}

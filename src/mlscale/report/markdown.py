@@ -21,13 +21,16 @@ from mlscale.report.document import (
     Section,
     Table,
     Text,
+    line,
+    shortened,
     within,
 )
 
 LONGEST = 64_000  # characters: GitHub takes 65,536 in an issue, and a person adds a sentence
+SUMMARY = 300  # characters of a text in the summary, for escapes make it several times as long
 MOST_ROWS = 40  # of a table
 _WIDTH = 96  # columns of a chart: GitHub's page shows about a hundred
-_CUT = "\n_Cut here: the whole report would be too long for an issue. `mlscale report FILE -f html` holds all of it._\n"
+CUT = "\n_Cut here: the whole report would be too long for an issue. `mlscale report FILE -f html` holds all of it._\n"
 
 _SPECIAL = re.compile(r"[\\`*{}\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _BLOCK = re.compile(r"^(\s*)(#+|[-+=]+|\d+[.)])(?=\s|$)")  # what begins a heading, a list or a rule
@@ -44,16 +47,16 @@ _BREAK = "&#8203;"  # of no width
 
 def render(document: Document) -> str:
     """The document as Markdown of at most LONGEST characters."""
-    head = "\n".join([f"## {text_of(document.headline)}", "", *_summary(document)]) + "\n"
+    head = "\n".join([f"## {_line(shortened(line(document.headline), SUMMARY))}", "", *_summary(document)]) + "\n"
     sections = ("\n" + "\n".join(_section(section)) + "\n" for section in document.sections)
-    return within(LONGEST, head, sections, f"\n<sub>{text_of(document.made)}</sub>\n", _CUT)
+    return within(LONGEST, head, sections, f"\n<sub>{text_of(document.made)}</sub>\n", CUT)
 
 
 def _summary(document: Document) -> Iterable[str]:
-    yield f"| | {text_of(document.subject)} |"
+    yield f"| | {_line(shortened(line(document.subject), SUMMARY))} |"
     yield "|---|---|"
     for said in document.summary:
-        yield f"| **{text_of(said.label)}** | {_line(said.line, table=True)} |"
+        yield f"| **{text_of(said.label)}** | {_line(shortened(said.line, SUMMARY), table=True)} |"
 
 
 def _section(section: Section) -> Iterable[str]:
@@ -91,7 +94,7 @@ def _block(block: Block) -> Iterable[str]:
         yield from _ladder(block)
     elif isinstance(block, Picture):
         yield "```text"
-        yield from (line.replace("`", "'") for line in chart_lines(block.chart, _WIDTH))
+        yield from (drawn.replace("`", "'") for drawn in chart_lines(block.chart, _WIDTH))
         yield "```"
 
 
@@ -107,8 +110,8 @@ def _ladder(ladder: Ladder) -> Iterable[str]:
     yield from _table(("", "rung", "status", "why", "speed-up"), (False, False, False, False, True), rows)
 
 
-def _cell(line: Line, tone: str) -> str:
-    text = _line(line, table=True)
+def _cell(sentence: Line, tone: str) -> str:
+    text = _line(sentence, table=True)
     return f"**{text}**" if tone == "next" and text and "*" not in text else text
 
 
@@ -121,8 +124,8 @@ def _table(titles: Sequence[str], figures: Sequence[bool], rows: Sequence[Sequen
         yield f"| … and {len(rows) - MOST_ROWS} more |{' |' * (len(titles) - 1)}"
 
 
-def _line(line: Line, *, table: bool = False) -> str:
-    return "".join(_piece(piece, table) for piece in line)
+def _line(sentence: Line, *, table: bool = False) -> str:
+    return "".join(_piece(piece, table) for piece in sentence)
 
 
 def _piece(piece: Text, table: bool) -> str:

@@ -202,7 +202,7 @@ def usd(value: float) -> str:
 
 def hours(value: float) -> str:
     """A length of time that is told in hours: "35 min", "5.2 h", "3.1 days"."""
-    if value * 60 < 99.5:
+    if value < 0.9917:  # 59.5 min
         return f"{value * 60:.2g} min" if value * 60 < 9.95 else f"{value * 60:.0f} min"
     if value < 99.5:
         return f"{value:.3g} h"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlscale.cli.output import Output, emit
-from mlscale.errors import MlscaleError, UnreadableInput
+from mlscale.errors import UnreadableInput, UsageProblem
 from mlscale.report.formats import render
 
 if TYPE_CHECKING:
@@ -50,4 +50,4 @@ def check_not_over(output: Output, *files: Path) -> None:
     """Refuses to write the result over what it is made from."""
     for file in files:
         if output.path is not None and output.path.exists() and os.path.samefile(output.path, file):
-            raise MlscaleError(f"--output {output.path}: that is the file it is made from. Name another.")
+            raise UsageProblem(f"--output {output.path}: that is the file it is made from. Name another.")

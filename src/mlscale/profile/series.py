@@ -282,10 +282,11 @@ def _growth(
 
 
 def _binned_growth(lines: Sequence[Sequence[tuple[float, float]]], count: int, bin_s: float) -> list[float | None]:
-    """Growth per second in each bin, read off between samples by straight lines; None where no line covers half a bin."""
-    grown, covered = [0.0] * count, [0.0] * count
+    """Growth per second in each bin, read off between samples by straight lines. A line counts in the bins of which it
+    covers half; where none does, nothing is known."""
+    rates: list[float | None] = [None] * count
     for line in lines:
-        own = [0.0] * count
+        grown, covered = [0.0] * count, [0.0] * count
         for (t0, v0), (t1, v1) in zip(line, line[1:], strict=False):
             if t1 <= t0:
                 continue
@@ -294,6 +295,8 @@ def _binned_growth(lines: Sequence[Sequence[tuple[float, float]]], count: int, b
                 seconds = min(t1, (place + 1) * bin_s) - max(t0, place * bin_s)
                 if seconds > 0:
                     grown[place] += slope * seconds
-                    own[place] += seconds
-        covered = [max(pair) for pair in zip(covered, own, strict=True)]
-    return [g / c if c >= bin_s / 2 else None for g, c in zip(grown, covered, strict=True)]
+                    covered[place] += seconds
+        for place in range(count):
+            if covered[place] >= bin_s / 2:
+                rates[place] = (rates[place] or 0.0) + grown[place] / covered[place]
+    return rates

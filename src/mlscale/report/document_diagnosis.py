@@ -31,6 +31,7 @@ from mlscale.report.document import (
     line,
     strong,
 )
+from mlscale.report.json import rounded
 from mlscale.report.recommendation import Recommendation
 from mlscale.report.report import Report
 from mlscale.report.sentences import (
@@ -294,6 +295,7 @@ def raw_measurements(measurements: Mapping[str, Measurement]) -> Table:
 
 def _digits(value: float) -> str:
     """A figure as the JSON has it, without an exponent where it is large."""
+    value = rounded(value)
     return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:.6g}"
 
 

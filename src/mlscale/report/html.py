@@ -32,6 +32,7 @@ from mlscale.report.document import (
     plain,
 )
 from mlscale.report.html_charts import figure
+from mlscale.report.json import rounded
 
 MOST_ROWS = 500  # of a table: the page stays under 500 KB
 _SHORT, _LONG = 30, 40  # characters: a cell's text up to here stays on one line; from here on it wraps anywhere
@@ -183,14 +184,9 @@ def _class(column: Column, cell: Cell | None = None) -> str:
 def _row(row: Row, columns: Sequence[Column]) -> str:
     cells = []
     for cell, column in zip(row.cells, columns, strict=True):
-        value = f' data-v="{_key(cell.sort)}"' if cell.sort is not None else ""
+        value = f' data-v="{rounded(cell.sort):.12g}"' if cell.sort is not None else ""
         cells.append(f"<td{_class(column, cell)}{value}>{_line(cell.line)}</td>")
     return f"<tr{f' class={row.tone}' if row.tone else ''}>{''.join(cells)}</tr>"
-
-
-def _key(value: float) -> str:
-    """What a column sorts by, with the digits that the JSON has too."""
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
 
 
 def _ladder(ladder: Ladder) -> Iterable[str]:

@@ -27,6 +27,11 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
+def rounded(value: float) -> float:
+    """A figure with the digits that it has in JSON; a count stays whole."""
+    return value if float(value).is_integer() else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+
+
 def _text(value: Any, margin: str) -> str:
     """Indented by two; numbers of a list share a line, for a track has a hundred of them."""
     inner = margin + "  "
@@ -41,9 +46,7 @@ def _text(value: Any, margin: str) -> str:
 def _tidy(value: Any) -> Any:
     """Plain data with floats rounded; a float that JSON cannot say becomes null."""
     if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return value if value.is_integer() else float(f"{value:.{SIGNIFICANT_DIGITS}g}")  # a count stays whole
+        return rounded(value) if math.isfinite(value) else None
     if isinstance(value, dict):
         return {key: _tidy(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -69,6 +69,26 @@ def test_too_few_workers(tmp_path: Path, gpu: dict[str, str]) -> None:
     agrees(seen)
 
 
+def test_too_few_workers_beside_other_work(tmp_path: Path, gpu: dict[str, str]) -> None:
+    log = tmp_path / "log"
+    command = [
+        *JOBS,
+        "files",
+        "--data",
+        str(small_files(tmp_path)),
+        "--workers",
+        "1",
+        "--cpu-ms",
+        "2",
+        "--step-ms",
+        "15",
+    ]
+    with inject.cpu_hogs(1), job(command, log, **gpu) as pid:
+        seen = diagnose(pid, log, **gpu)
+    assert seen.verdict == "loader_workers"
+    agrees(seen)
+
+
 def test_no_workers(tmp_path: Path, gpu: dict[str, str]) -> None:
     log = tmp_path / "log"
     with job([*EXAMPLE, "--workers", "0", "--step-ms", "40"], log, **gpu) as pid:

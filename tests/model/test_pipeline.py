@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlscale.model.pipeline import WITHIN_BEST, Pipeline, all_busy, best_workers, throughput, with_workers
-from mlscale.model.whatif import Known, speedup
+from mlscale.model.whatif import Known, others_wanting, speedup
+from mlscale.profile.job import Cpu
 from tests.model.simulation import Job, simulate
 
 WITHIN = 0.04  # docs/model.md: the model's own error
@@ -104,3 +105,22 @@ def test_the_best_number_of_workers_is_the_least_that_is_near_the_best(pipeline:
 def test_a_promise_lies_in_its_interval(pipeline: Pipeline, workers: int) -> None:
     promise = speedup(Known(pipeline, 0.05, 0.05, 0.05), lambda p: with_workers(p, workers))
     assert promise.low <= promise.value <= promise.high
+
+
+def test_more_workers_win_a_larger_share_beside_others() -> None:
+    one = Pipeline(1, 2, 1.0, 0.05, 0.0, 0.01, limit_cores=2.0, other_cores=1.0)
+    two, many = with_workers(one, 2), with_workers(one, 16)
+    assert two.cores == pytest.approx(4 / 3)  # of three that want to run on two cores, two are ours
+    assert many.cores == two.cores  # to starve the others is no advice
+    alone = Pipeline(1, 2, 2.0, 0.05, 0.0, 0.01, limit_cores=2.0)
+    assert with_workers(alone, 2).cores == 2.0
+
+
+def test_how_many_others_want_a_core() -> None:
+    def cpu(job: float, other: float) -> Cpu:
+        return Cpu(2.0, "machine", 2, None, job, other, 0.1, job - 0.1, None)
+
+    assert others_wanting(cpu(0.9, 0.01), 1.5) == 0.01  # nobody else: its threads wait for each other
+    assert others_wanting(cpu(0.8, 1.2), 0.8) == 1.2  # it gets what it wants
+    assert others_wanting(cpu(0.5, 1.5), 1.0) == pytest.approx(3.0)  # one of four that share two cores
+    assert others_wanting(cpu(0.02, 1.9), 0.05) == 1.9  # a job that sleeps tells nothing of shares

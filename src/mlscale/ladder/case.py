@@ -90,12 +90,12 @@ def case_of(profile: JobProfile) -> Case:
 
 def outside(pipeline: Pipeline, workers: int) -> Pipeline:
     """Preparation moved from the training thread into workers, which hand their batches over."""
-    return dataclasses.replace(
+    moved = dataclasses.replace(
         pipeline,
-        workers=workers,
         prepare_cpu_s=pipeline.prepare_cpu_s * HAND_OVER_COST,
         step_s=pipeline.step_s + pipeline.prepare_cpu_s * TAKE_OVER_SHARE,
     )
+    return with_workers(moved, workers)
 
 
 def without_store(pipeline: Pipeline) -> Pipeline:

@@ -30,6 +30,8 @@ class Pipeline:
     store_batches_per_s: float | None = None  # the store's ceiling
     parallelism: float | None = None  # of preparation, where a lock bounds it below the cores (the GIL: 1)
     variability: float = 1.0  # mean squared coefficient of variation of the two sides; 1: exponential
+    limit_cores: float = 0.0  # that one rank may have at most; 0: `cores`, whoever else wants them
+    other_cores: float = 0.0  # used by other programs, for each rank of this job
 
     @property
     def limits(self) -> dict[str, float]:
@@ -128,8 +130,19 @@ def production(pipeline: Pipeline, cores: float) -> list[float]:
 
 
 def with_workers(pipeline: Pipeline, workers: int) -> Pipeline:
-    """The same job with another number of workers."""
-    return dataclasses.replace(pipeline, workers=workers)
+    """The same job with another number of workers. Beside other programs, more of them win a larger share of the cores."""
+    cores = max(pipeline.cores, fair_cores(pipeline, workers))
+    return dataclasses.replace(pipeline, workers=workers, cores=cores)
+
+
+def fair_cores(pipeline: Pipeline, workers: int) -> float:
+    """What the scheduler gives to `workers` that want to run, beside others. No more workers are counted than there are
+    cores: to starve the others is no advice."""
+    if pipeline.limit_cores <= 0:
+        return pipeline.cores
+    busy = pipeline.prepare_cpu_s / max(pipeline.prepare_cpu_s + pipeline.store_s, 1e-9)
+    wanting = min(workers * busy, pipeline.limit_cores)
+    return pipeline.limit_cores * wanting / max(wanting + pipeline.other_cores, 1e-9)
 
 
 def best_workers(pipeline: Pipeline, most: int = MAX_WORKERS) -> int:

@@ -27,6 +27,9 @@ TELLING_WAIT = 0.04  # share of the time waiting for data, below which it tells 
 VARIABILITY_SPREAD = 0.8  # standard deviation of its logarithm: usually between 0.45 and 2.2 times VARIABILITY
 RATE_SPREAD = 0.03  # of the model's rate at the true demands, which are seen with an error of some percent
 LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 3.0  # nearly clockwork; burstier than exponential times
+BESIDE = 0.05  # share of the cores from which others are company
+WAITS_FOR_CORE = 0.1  # share of its wanted time that a job waits for a core, from which the scheduler has to divide
+MUCH_WANTED = 0.5  # cores: a job that wants less sleeps most of the time, and is served first when it wakes
 Change = Callable[[Pipeline], Pipeline]
 
 
@@ -68,10 +71,14 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     gil = workers.gil_wait if workers is not None else 0.0
     # Everything but waiting for data: also taking a batch over, and waiting for a core with a batch at hand.
     outside = 1 - thread.data + thread.receive + thread.queue_data
+    wanting = thread.cpu + thread.queue
+    if count and workers is not None:
+        wanting += count * (workers.compute + workers.run_queue)
+    others = others_wanting(cpu, wanting * ranks)
     pipeline = Pipeline(
         workers=count,
         prefetch=loader.prefetch_factor or DEFAULT_PREFETCH,
-        cores=cores_of(cpu, max(1, count)) / ranks,
+        cores=cores_of(cpu, max(1, count), others) / ranks,
         prepare_cpu_s=prepare_s,
         store_s=store_s,
         step_s=max(1e-4, outside - thread.queue) / rate,
@@ -80,6 +87,8 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         # Where threads wait for the interpreter lock, what they use together is all that they can.
         parallelism=max(0.1, cpu.worker_cores) if loader.worker_kind == "thread" and gil > GIL_BOUND else None,
         variability=VARIABILITY,
+        limit_cores=cpu.limit_cores / ranks,
+        other_cores=others / ranks,
     )
     pipeline = dataclasses.replace(pipeline, queue_s=thread.queue / rate / max(all_busy(pipeline, rate), 0.05))
     pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
@@ -93,10 +102,23 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     )
 
 
-def cores_of(cpu: Cpu, runnable: int) -> float:
-    """Cores that the job can have: what is free, what it has already, or its fair share beside others, whichever is most."""
-    fair = cpu.limit_cores * runnable / (runnable + max(0.0, cpu.other_cores))
+def cores_of(cpu: Cpu, runnable: int, others: float) -> float:
+    """Cores that the job can have: what it uses, what is free, or its fair share beside others, whichever is most."""
+    fair = cpu.limit_cores * runnable / (runnable + others)
     return min(cpu.limit_cores, max(cpu.job_cores, cpu.limit_cores - cpu.other_cores, fair, 0.1))
+
+
+def others_wanting(cpu: Cpu, wanting: float) -> float:
+    """How many threads of other programs want a core at a time.
+
+    Where this job's own `wanting` threads find their cores, that is what the others use. Where they wait for one, the
+    scheduler's fair shares tell it: used = limit x wanting / (wanting + others).
+    """
+    if cpu.other_cores < BESIDE * cpu.limit_cores:
+        return max(0.0, cpu.other_cores)  # this job's threads wait for each other
+    if wanting < MUCH_WANTED or cpu.job_cores >= wanting * (1 - WAITS_FOR_CORE):
+        return cpu.other_cores
+    return max(float(cpu.other_cores), wanting * (cpu.limit_cores / max(cpu.job_cores, 0.01) - 1))
 
 
 def _fitted_variability(pipeline: Pipeline, rate: float) -> float:
@@ -116,8 +138,8 @@ def _fitted_variability(pipeline: Pipeline, rate: float) -> float:
         return off * off + unusual * unusual
 
     steps = 16
-    ratio = (MOST_VARIABILITY / LEAST_VARIABILITY) ** (1 / steps)
-    return min((LEAST_VARIABILITY * ratio**step for step in range(steps + 1)), key=surprise)
+    ratio = math.pow(MOST_VARIABILITY / LEAST_VARIABILITY, 1 / steps)
+    return min((LEAST_VARIABILITY * math.pow(ratio, step) for step in range(steps + 1)), key=surprise)
 
 
 def _relative(share: float, looks: int) -> float:

@@ -1,149 +1,78 @@
-"""The promise kept? Diagnoses real jobs, takes the named step for real, measures again, and prints a table.
+"""The promise kept? Diagnoses real jobs, takes the named step for real, measures again, and prints tables.
 
-python benchmarks/promise.py [NAME ...]      needs root and what `scripts/test.sh` installs
+    python benchmarks/promise.py [NAME ...] [--repeat 5] [--keep results.jsonl] [--tables results.jsonl]
+
+Needs root, and what `scripts/test.sh` installs. A result is a line in `--keep`, so that a run that is cut off is not lost,
+and goes on where it was; `--tables` prints them without running anything.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import json
 import re
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.faults import inject
-from tests.running import EXAMPLE, JOBS, diagnose, job, rows_of
+from benchmarks.settings import Setting, settings
+from tests.running import diagnose, job, rows_of
 from tests.virtual_nvml.gpu import build_driver, make_state
 
 MEASURE_S = 15
+Result = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A job with a fault, and the same job with the step taken. `fault` gives what the commands need: a port, a mount."""
-
-    name: str
-    expected: str
-    before: Callable[[Any], list[str]]
-    after: Callable[[Any, str], list[str]]  # the second argument is the advised number of workers
-    fault: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
-    lifted: bool = False  # the step is to end the fault
-    ready: int = 20
-
-
-def settings(files: Path, big: Path, scratch: Path) -> list[Setting]:
-    """The set."""
-
-    def read(workers: str, folder: object = files) -> list[str]:
-        return [*JOBS, "files", "--data", str(folder), "--workers", workers]
-
-    def images(workers: str, *more: str) -> list[str]:
-        return [*EXAMPLE, "--workers", workers, *more]
-
-    def remote(port: object, workers: str) -> list[str]:
-        return [*JOBS, "remote", "--data", str(files), "--port", str(port), "--workers", workers, "--step-ms", "40"]
-
-    cpu = ("--cpu-ms", "2", "--step-ms", "15")
-    return [
-        Setting("few workers", "loader_workers", lambda _: [*read("1"), *cpu], lambda _, w: [*read(w), *cpu]),
-        Setting(
-            "no workers",
-            "loader_workers",
-            lambda _: images("0", "--step-ms", "40"),
-            lambda _, w: images(w, "--step-ms", "40"),
-        ),
-        Setting(
-            "remote store",
-            "loader_workers",
-            lambda port: remote(port, "2"),
-            remote,
-            lambda: inject.object_store(files, 20),
-            ready=5,
-        ),
-        Setting(
-            "FUSE mount",
-            "loader_workers",
-            lambda mount: [*read("2", mount), "--step-ms", "40"],
-            lambda mount, w: [*read(w, mount), "--step-ms", "40"],
-            lambda: inject.slow_mount(files, scratch / "mount", 20),
-            ready=5,
-        ),
-        Setting(
-            "throttled disk",
-            "storage",
-            lambda _: [*read("2", big), "--step-ms", "60"],
-            lambda _, w: [*read("2", big), "--step-ms", "60"],
-            lambda: throttled(big),
-            lifted=True,
-            ready=3,
-        ),
-        Setting(
-            "host work",
-            "host",
-            lambda _: images("1", "--step-ms", "60", "--host-ms", "60"),
-            lambda _, w: images("1", "--step-ms", "60"),
-        ),
-        Setting(
-            "checkpoints",
-            "checkpoint",
-            lambda _: images("1", "--step-ms", "60", "--save-every", "20", "--save-ms", "800"),
-            lambda _, w: images("1", "--step-ms", "60"),
-        ),
-        Setting(
-            "CPU quota",
-            "preprocessing",
-            lambda _: images("2", "--step-ms", "30"),
-            lambda _, w: images("2", "--step-ms", "30"),
-            lambda: inject.cpu_quota(0.5),
-            lifted=True,
-        ),
-    ]
-
-
-@contextlib.contextmanager
-def throttled(folder: Path) -> Iterator[list[str]]:
-    """Reads held to 25 MB/s, and none from the page cache."""
-    with inject.cold(sorted(folder.iterdir())), inject.throttled_reads(folder, 25_000_000) as prefix:
-        yield prefix
-
-
-def run(setting: Setting, scratch: Path, driver: Path) -> str:
-    """One row of the table."""
+def run(setting: Setting, scratch: Path, driver: Path) -> Result:
+    """One job: diagnosed; the step taken; measured again."""
     gpu = {"VIRTUAL_NVML_STATE": str(make_state(scratch / f"gpu{time.monotonic_ns()}")), "LD_LIBRARY_PATH": str(driver)}
     log = scratch / f"before{time.monotonic_ns()}"
+    real: float | None = None
     with setting.fault() as given:
         prefix = given if isinstance(given, list) else []
         with job(setting.before(given), log, prefix=prefix, ready_steps=setting.ready, **gpu) as pid, hidden_prints():
-            seen = diagnose(pid, log, duration_s=MEASURE_S, **gpu)
-        actions = " ".join(seen.report["next_step"]["actions"])
-        advised = re.search(r"num_workers=(\d+)", actions)
-        workers = advised[1] if advised else "2"
-        if not setting.lifted:
-            rate = measure(setting.after(given, workers), scratch, gpu, setting.ready)
-    if setting.lifted:
-        rate = measure(setting.after(None, workers), scratch, gpu, setting.ready)
+            began = time.monotonic()
+            seen = diagnose(pid, log, duration_s=20, **gpu)
+            took = time.monotonic() - began
+        workers = advised(seen.report)
+        if setting.after is not None and not setting.lifted:
+            real = measure(setting.after(given, workers), scratch, gpu, setting.ready)
+    if setting.after is not None and setting.lifted:
+        real = measure(setting.after(None, workers), scratch, gpu, setting.ready)
     assert seen.truth is not None
-    real = rate / seen.truth.samples_per_s
     promise = seen.report["next_step"]["expected_speedup"]
-    if promise is None:
-        return f"| {setting.name} | {seen.verdict} | – | {real:.2f} | – | – |"
-    error = promise["value"] / real - 1
-    holds = "yes" if promise["low"] <= real <= promise["high"] else "no"
-    right = "" if seen.verdict == setting.expected else f" (should be {setting.expected})"
-    span = f"{promise['value']:.2f} ({promise['low']:.2f} – {promise['high']:.2f})"
-    return f"| {setting.name} | {seen.verdict}{right} | {span} | {real:.2f} | {error:+.0%} | {holds} |"
+    throughput = seen.report["measurements"].get("throughput", {}).get("value")
+    return {
+        "job": setting.name,
+        "expected": setting.expected,
+        "verdict": seen.verdict,
+        "confidence": seen.report["verdict"]["confidence"],
+        "action": seen.report["next_step"]["actions"][0] if seen.report["next_step"]["actions"] else "",
+        "promise": promise,
+        "real": None if real is None else real / seen.truth.samples_per_s,
+        "rate_error": None if throughput is None else throughput / seen.truth.samples_per_s - 1,
+        "wait_error": seen.value("data_wait_fraction") - seen.truth.data_wait_fraction,
+        "took_s": took,
+    }
+
+
+def advised(report: dict[str, Any]) -> str:
+    """The number of workers in the advice; 2 where it has none."""
+    found = re.search(r"(?:num_workers=|in )(\d+)(?: threads| worker|,|\))", " ".join(report["next_step"]["actions"]))
+    return found[1] if found else "2"
 
 
 @contextlib.contextmanager
 def hidden_prints() -> Iterator[None]:
-    """The table is all that is printed."""
+    """The tables are all that is printed."""
     with contextlib.redirect_stdout(sys.stderr):
         yield
 
@@ -158,18 +87,100 @@ def measure(command: list[str], scratch: Path, gpu: dict[str, str], ready: int) 
     return (last["samples"] - first["samples"]) / (last["t"] - first["t"])
 
 
+def off(result: Result) -> float | None:
+    """Promised over real, less one."""
+    return None if not result["promise"] or not result["real"] else result["promise"]["value"] / result["real"] - 1
+
+
+def inside(result: Result) -> bool:
+    """Whether the real speed-up is in the promised interval."""
+    return bool(result["promise"]["low"] <= result["real"] <= result["promise"]["high"])
+
+
+def tables(results: Sequence[Result]) -> str:
+    """Each job's medians, the confusion matrix, and all in one line."""
+    by_job: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        by_job[result["job"]].append(result)
+    lines = ["| job | verdict right | promised | real | error | inside | samples/s error | data wait error |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for name, rows in by_job.items():
+        right = sum(row["verdict"] == row["expected"] for row in rows)
+        promised = [row for row in rows if off(row) is not None]
+        cells = [name, f"{right} of {len(rows)}"]
+        if promised:
+            cells += [
+                f"{statistics.median(row['promise']['value'] for row in promised):.2f}",
+                f"{statistics.median(row['real'] for row in promised):.2f} "
+                f"({min(row['real'] for row in promised):.2f} – {max(row['real'] for row in promised):.2f})",
+                f"{statistics.median(off(row) or 0.0 for row in promised):+.1%}",
+                f"{sum(map(inside, promised))} of {len(promised)}",
+            ]
+        else:
+            cells += ["–"] * 4
+        rates = [abs(row["rate_error"]) for row in rows if row["rate_error"] is not None]
+        cells.append(f"{statistics.median(rates):.1%}" if rates else "–")
+        cells.append(f"{statistics.median(abs(row['wait_error']) for row in rows):.3f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", *confusion(results), "", *overall(results)])
+
+
+def confusion(results: Sequence[Result]) -> list[str]:
+    """Fault by verdict."""
+    counted = Counter((row["expected"], row["verdict"]) for row in results)
+    columns = sorted({verdict for _, verdict in counted})
+    lines = ["| fault \\ verdict | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    for expected in sorted({fault for fault, _ in counted}):
+        lines.append(f"| {expected} | " + " | ".join(str(counted[expected, c] or "") for c in columns) + " |")
+    return lines
+
+
+def overall(results: Sequence[Result]) -> list[str]:
+    """One line for all."""
+    right = sum(row["verdict"] == row["expected"] for row in results)
+    promised = [row for row in results if off(row) is not None and row["verdict"] == row["expected"]]
+    if not promised:
+        return [f"Verdicts right: {right} of {len(results)}."]
+    errors = [abs(off(row) or 0.0) for row in promised]
+    rates = [abs(row["rate_error"]) for row in results if row["rate_error"] is not None]
+    return [
+        f"Verdicts right: {right} of {len(results)}. Promised speed-up off by {statistics.median(errors):.1%} at the "
+        f"median, {max(errors):.1%} at worst; inside its 90 % interval {sum(map(inside, promised))} times of "
+        f"{len(promised)}. samples/s off by {statistics.median(rates):.2%} at the median. From command to report "
+        f"{statistics.median(row['took_s'] for row in results):.0f} s."
+    ]
+
+
+def read(path: Path) -> list[Result]:
+    """The results so far."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--tables", type=Path)
+    options = parser.parse_args()
+    if options.tables:
+        print(tables(read(options.tables)))
+        return
     scratch = Path(tempfile.mkdtemp(prefix="mlscale-promise-"))
     driver = build_driver(scratch)
-    files, big = scratch / "files", scratch / "big"
-    for folder, count, size in ((files, 64, 20_000), (big, 64, 1 << 20)):
-        folder.mkdir()
-        for number in range(count):
-            (folder / f"{number:03}.bin").write_bytes(bytes(range(256)) * (size // 256))
-    print("| job | verdict | promised (90 %) | real | error | inside |\n|---|---|---|---|---|---|", flush=True)
-    for setting in settings(files, big, scratch):
-        if not sys.argv[1:] or setting.name in sys.argv[1:]:
-            print(run(setting, scratch, driver), flush=True)
+    results = read(options.keep) if options.keep else []
+    done = Counter(result["job"] for result in results)
+    for repetition in range(options.repeat):
+        for setting in settings(scratch):
+            if (options.names and setting.name not in options.names) or done[setting.name] > repetition:
+                continue
+            result = run(setting, scratch, driver)
+            results.append(result)
+            if options.keep:
+                with options.keep.open("a") as file:
+                    file.write(json.dumps(result) + "\n")
+            print(f"{setting.name}: {result['verdict']}, promise {off(result)}", file=sys.stderr, flush=True)
+    print(tables(results))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""Objects of a bucket through boto3, over real HTTP; and the server that answers late."""
+
+from __future__ import annotations
+
+import http.server
+import socketserver
+import sys
+import time
+
+from benchmarks.jobs.common import Counts, accelerator, options
+
+
+def train() -> None:
+    import boto3
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+
+    args = options(port=0)
+    torch.set_num_threads(1)
+
+    class Bucket(Dataset):
+        """One object a sample; the client is made in each worker."""
+
+        client = None
+
+        def __len__(self) -> int:
+            return 1_000_000
+
+        def __getitem__(self, index: int) -> torch.Tensor:
+            if self.client is None:
+                url = f"http://127.0.0.1:{args.port}"
+                keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+                self.client = boto3.client("s3", endpoint_url=url, **keys)
+            data = self.client.get_object(Bucket="data", Key=f"{index % 50}")["Body"].read()
+            return torch.frombuffer(bytearray(data[:1024]), dtype=torch.uint8)
+
+    step, counts = accelerator(args.step_ms), Counts(args.log)
+    asked = time.monotonic()
+    for batch in DataLoader(Bucket(), batch_size=16, num_workers=args.workers):
+        waited = time.monotonic() - asked
+        step()
+        counts.add(len(batch), waited)
+        asked = time.monotonic()
+
+
+def serve(latency_ms: float) -> None:
+    """Prints its port."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            time.sleep(latency_ms / 1e3)
+            self.send_response(200)
+            self.send_header("Content-Length", "20000")
+            self.send_header("ETag", '"0"')
+            self.end_headers()
+            self.wfile.write(bytes(20000))
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+        daemon_threads, request_queue_size = True, 128
+
+    server = Server(("127.0.0.1", 0), Answer)
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(float(sys.argv[2]))
+    else:
+        del sys.argv[1]
+        train()

@@ -6,13 +6,15 @@ Each track has bins as wide as its samples allow, so that a bin is never one luc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mlscale.loaders.kind import LoaderKind
 from mlscale.loaders.threads import THREADS
 from mlscale.profile import timeline, training, workers
+from mlscale.profile.activity import worker_activity
 from mlscale.profile.job import JobProfile
 from mlscale.profile.recognise import Roles, loader_of, roles_of, training_tids
-from mlscale.recording import GpuSample, ProcessSample, Recording, ThreadSample
+from mlscale.recording import Counter, Fact, GpuSample, ProcessSample, Recording, Stack, ThreadSample
 
 MOST_BINS = 120
 LOOKS_A_BIN = 8  # fewer tell a share no better than to a sixth
@@ -192,16 +194,32 @@ def _workers(
     if profile.workers is None:
         return None
     kind, _ = loader_of(recording, roles, main, by_thread)
-    found: list[list[workers.WorkerLook]]
+    looks: list[tuple[float, str]]
     if kind is not None and kind.worker_kind == "thread":
         others = {tid: own for (pid, tid), own in by_thread.items() if pid in main and (pid, tid) != main[pid]}
-        found = list(workers.loader_threads(others, recording.stacks, kind).values())
+        found = workers.loader_threads(others, recording.stacks, kind).values()
+        looks = sorted((look.sample.t, look.what) for own in found for look in own)
     else:
-        found = [workers.understand(by_thread.get((pid, pid), []), recording.stacks, kind) for pid in roles.workers]
-    looks = sorted((look.sample.t, look.what) for own in found for look in own)
+        samples = sorted((s for pid in roles.workers for s in by_thread.get((pid, pid), [])), key=lambda s: s.t)
+        looks = _understood(samples, recording.stacks, kind)
     target = {name: getattr(profile.workers, name) for name in WORKER_PARTS}
     # No look tells a thread that runs from one that waits for a core: the kernel's totals do.
     return _shares(looks, WORKER_LOOKS_A_BIN, target, recording.observed_s, steady, {"run_queue": "compute"})
+
+
+def _understood(
+    samples: Sequence[ThreadSample], stacks: Sequence[Stack], kind: LoaderKind | None
+) -> list[tuple[float, str]]:
+    """When, and what each look at a worker saw. Large jobs have many looks, and few that differ."""
+    known: dict[tuple[int | None, str, str | None], str] = {}
+    looks = []
+    for sample in samples:
+        key = (sample.stack, sample.state, sample.target)
+        if key not in known:
+            stack = stacks[sample.stack] if sample.stack is not None else None
+            known[key] = worker_activity(sample, stack, kind)
+        looks.append((sample.t, known[key]))
+    return looks
 
 
 def _shares(
@@ -261,7 +279,9 @@ def _rake(shares: dict[str, list[float]], target: Mapping[str, float], places: S
 
 def _batches(recording: Recording, main: Mapping[int, tuple[int, int]]) -> Track | None:
     """Batches a second that the loops were given, of all ranks together."""
-    known = [p for pid in main if (p := timeline.progress_of(recording, pid)) is not None and len(p.points) > 2]
+    # The rest of the events, which are many, tell nothing of batches.
+    counted = replace(recording, events=tuple(e for e in recording.events if isinstance(e, (Counter, Fact))))
+    known = [p for pid in main if (p := timeline.progress_of(counted, pid)) is not None and len(p.points) > 2]
     if not known:
         return None
     least = min(int(progress.points[-1][1]) for progress in known)

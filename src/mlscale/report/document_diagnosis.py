@@ -263,9 +263,8 @@ def _how(report: Report, missing: Sequence[tuple[str, str]]) -> Iterable[Block]:
         ("framework", line(report.job.framework or "not recognised")),
         ("made by", line(made(report.tool, report.created_at))),
     ]
+    rows += [("not measured", line(f"{names}: {reason}")) for names, reason in missing]
     yield Facts(tuple(rows))
-    if missing:
-        yield Facts(tuple(("not measured", line(f"{names}: {reason}")) for names, reason in missing))
 
 
 def _raw(report: Report) -> Iterable[Block]:

@@ -201,7 +201,8 @@ def _ladder(ladder: Ladder) -> Iterable[str]:
         )
     yield "</ol>"
     means = [f"{mark} {status}: {words.STATUS_MEANS.get(status, '')}" for status, mark in _statuses(ladder).items()]
-    means.append("on the right: the speed-up that it would bring, with its 90% interval")
+    if any(rung.gain for rung in ladder.rungs):
+        means.append("on the right: the speed-up that it would bring, with its 90% interval")
     yield f'<p class="key">{escape("; ".join(means))}</p>'
 
 

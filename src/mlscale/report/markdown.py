@@ -80,9 +80,8 @@ def _block(block: Block) -> Iterable[str]:
         for place, item in enumerate(block.items[:MOST_ROWS], 1):
             yield f"{f'{place}.' if block.numbered else '-'} {_line(item)}"
     elif isinstance(block, Facts):
-        yield from _table(
-            ("", ""), (False, False), [(f"**{text_of(name)}**", _line(said, table=True)) for name, said in block.rows]
-        )
+        for name, said in block.rows[:MOST_ROWS]:
+            yield f"- **{text_of(name)}**: {_line(said)}"
     elif isinstance(block, Table):
         rows = [tuple(_cell(cell.line, row.tone) for cell in row.cells) for row in block.rows]
         titles = [text_of(column.title) for column in block.columns]

@@ -16,6 +16,7 @@ _SHOWN_SHARE = 0.005  # of a thread's time, for a part of it
 _SHOWN_FUNCTION = 0.03  # of a thread's time, for a function
 _SHOWN_FUNCTIONS = 3
 _SHOWN_STORES = 3
+_SHOWN_GPUS = 8  # more are told together
 
 # What the bars show already.
 IN_BARS = (
@@ -183,12 +184,26 @@ def _cores(report: Report) -> Iterable[tuple[str, str]]:
 
 def _accelerators(report: Report) -> Iterable[tuple[str, str]]:
     host = report.host
-    for gpu in host.gpus:
-        yield "GPU", _gpu(gpu)
+    if len(host.gpus) > _SHOWN_GPUS:
+        yield from (("GPU", _alike(name, host.gpus)) for name in dict.fromkeys(gpu.name for gpu in host.gpus))
+    else:
+        yield from (("GPU", _gpu(gpu)) for gpu in host.gpus)
     if host.accelerator_simulated:
         yield "GPU", "none is visible and the training step only sleeps: the accelerator is simulated"
     elif not host.gpus and host.gpu_missing_reason:
         yield "GPU", f"none seen: {host.gpu_missing_reason}"
+
+
+def _alike(name: str, gpus: Sequence[Gpu]) -> str:
+    """Many GPUs of one kind: how busy, from the least to the most."""
+    alike = [gpu for gpu in gpus if gpu.name == name]
+    busy = sorted(gpu.busy_fraction for gpu in alike if gpu.busy_fraction is not None)
+    text = f"{len(alike)} × {name}"
+    if busy:
+        mean = words.percent(sum(busy) / len(busy))
+        text += f", busy {mean} on average, from {words.percent(busy[0])} to {words.percent(busy[-1])}"
+    held = [gpu for gpu in alike if gpu.throttle_reasons]
+    return f"{text}, {len(held)} of them held down" if held else text
 
 
 def _gpu(gpu: Gpu) -> str:

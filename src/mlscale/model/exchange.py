@@ -16,6 +16,15 @@ from mlscale.model.estimate import Estimate
 
 SHARDED_TRAFFIC = 1.5  # parameters are gathered twice and gradients scattered once: three halves of an all-reduce
 LEAST_COMPUTE = 0.3  # of a measured step: an exchange can hardly have been more than the rest
+SWITCHED = ("B300", "B200", "H200", "H100", "A100")  # their names are those of measured fabrics; EFA reads their memory
+BY_NAME = {"L40S": "L40S", "RTX-PRO": "RTX-PRO-6000"}  # measured over PCIe
+NETWORK_TITLES = {
+    "efa": "EFA",
+    "efa_host": "EFA through host memory (not measured)",
+    "rdma": "RDMA",
+    "tcp": "TCP without EFA",
+}
+NOT_MEASURED = 2.0  # times the error of an exchange
 LATENCY_SHARE = 0.8  # of a step, at most, that does not shrink with the batch
 
 
@@ -43,8 +52,8 @@ class Fabric:
 
 @dataclass(frozen=True)
 class Link:
-    """`fabric` names what is used inside a node, `network` ("efa", "rdma", "tcp", "none") between nodes;
-    `network_bytes_per_s` is one node's nominal rate, one direction. `bytes_per_s` stands in for an unknown fabric."""
+    """`fabric` names what is used inside a node, `network` what is used between nodes ("efa", "efa_host": through host
+    memory, "rdma", "tcp", "none"); `network_bytes_per_s` is one node's nominal rate, one direction. `bytes_per_s` stands in for an unknown fabric."""
 
     fabric: str
     network: str = "none"
@@ -190,7 +199,8 @@ def scaled_step(
     doublings = abs(math.log2(goal.nodes / start.nodes)) if goal.nodes > 1 else abs(math.log2(goal.gpus / start.gpus))
     causes: Causes = (
         1.0,
-        math.log(max(seconds / (goal.accumulation * alone_s), 1.0)),
+        math.log(max(seconds / (goal.accumulation * alone_s), 1.0))
+        * (1.0 if _measured(link, goal, constants) else NOT_MEASURED),
         doublings,
         abs(math.log(batch_ratio)),
         float(traits.site not in constants.factors.get("site_node", {})),
@@ -231,26 +241,22 @@ def network_rate(network: str, nominal_bytes_per_s: float, tcp_bytes_per_s: floa
 
 def link_of(instance: Instance, accelerator: Accelerator) -> Link:
     """The links of an instance type, from the catalog's facts. Without EFA its nodes talk over TCP."""
-    name = accelerator.name.lower().replace("-", " ").replace("_", " ")
-    fabric = ""
-    for known in ("b300", "b200", "h200", "h100", "a100", "l40s"):
-        if known in name:
-            fabric = {"b300": "B200", "b200": "B200", "h200": "H200", "h100": "H100", "a100": "A100", "l40s": "L40S"}[
-                known
-            ]
-            break
-    if "rtx pro" in name:
-        fabric = "RTX-PRO-6000"
-    elif instance.interconnect in ("nvlink", "nvswitch") and not fabric:
-        fabric = "nvlink2"
-    elif instance.interconnect == "neuronlink" or accelerator.vendor.lower() not in ("nvidia", "amd"):
+    name = accelerator.name.upper().replace("_", "-")
+    known = next((fabric for fabric in (*SWITCHED, *BY_NAME) if fabric in name), "")
+    if instance.interconnect == "neuronlink" or accelerator.vendor.lower() not in ("nvidia", "amd"):
         fabric = "other"
-    elif instance.interconnect in ("pcie", "none", "other") and fabric in ("", "A100", "H100", "H200", "B200"):
-        # A GPU of a kind that has NVLink elsewhere talks over PCIe where the instance says so; one alone to nobody.
-        fabric = fabric if instance.interconnect == "none" and fabric else _pcie(accelerator.pcie_bytes_per_s)
+    elif known in BY_NAME:
+        fabric = BY_NAME[known]
+    elif known and instance.interconnect in ("nvswitch", "nvlink", "none"):
+        fabric = known
+    elif instance.interconnect in ("nvlink", "nvswitch"):
+        fabric = "nvlink2"
+    else:
+        fabric = _pcie(accelerator.pcie_bytes_per_s)
+    direct = fabric == "other" or fabric in SWITCHED
     return Link(
         fabric=fabric,
-        network="efa" if instance.efa else "tcp",
+        network=("efa" if direct else "efa_host") if instance.efa else "tcp",
         network_bytes_per_s=instance.network_bytes_per_s,
         bytes_per_s=accelerator.link_bytes_per_s,
     )
@@ -276,6 +282,12 @@ def _on_curve(curve: Curve, size: float) -> float:
     right = next(i for i, measured in enumerate(sizes) if measured >= size)
     weight = math.log(size / sizes[right - 1]) / math.log(sizes[right] / sizes[right - 1])
     return math.exp((1 - weight) * math.log(seconds[right - 1]) + weight * math.log(seconds[right]))
+
+
+def _measured(link: Link, goal: Cluster, constants: ExchangeConstants) -> bool:
+    """Whether all-reduce or training was ever measured over what the goal uses."""
+    inside = goal.gpus_per_node <= 1 or link.fabric in constants.fabrics
+    return inside and (goal.nodes <= 1 or link.network in ("efa", "rdma", "tcp"))
 
 
 def _fabric(link: Link, constants: ExchangeConstants) -> Fabric:
@@ -355,7 +367,7 @@ def _binds(
         return f"synchronisation: {exchange.sync_s * 1e3:.0f} ms of a step of {(compute_s + added) * 1e3:.0f} ms"
     if exchange.network_s > exchange.node_s:
         rate = 2 * (goal.nodes - 1) / goal.nodes * traffic / exchange.network_s
-        title = {"efa": "EFA", "rdma": "RDMA", "tcp": "TCP without EFA"}.get(link.network, link.network)
+        title = NETWORK_TITLES.get(link.network, link.network)
         return f"all-reduce between nodes over {title}, {rate / 1e9:.3g} GB/s a node"
     rate = 2 * (goal.gpus_per_node - 1) / goal.gpus_per_node * traffic / exchange.node_s
     return f"all-reduce over {_fabric(link, constants).title}, {rate / 1e9:.3g} GB/s"

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 
 import golden
 import hostile
 import pytest
+import samples_plan
 from test_markdown import KINDS, many_gpus
 
+from mlscale.profile.series import Track
 from mlscale.report.formats import render
 
 _VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -114,6 +117,30 @@ def test_only_our_script_may_run() -> None:
 
 def test_a_cluster_still_makes_a_small_page() -> None:
     assert len(of(many_gpus(16384)).encode()) < 500_000
+
+
+def test_tracks_of_any_length_are_drawn() -> None:
+    """A file that somebody else wrote may hold a million bins, or none."""
+    report = golden.report_of("no_workers")
+    assert report.kind == "diagnosis" and report.series and report.series.training
+    for size in (0, 1, 119, 121, 100_000):
+        track = Track(16.0 / max(1, size), tuple(0.5 if i % 7 else None for i in range(size)))
+        shares = replace(report.series.training, bin_s=track.bin_s, parts={"data": track.values, "x<y": track.values})
+        series = replace(report.series, gpu_busy_fraction=track, training=shares, batches_per_s=track)
+        for format in ("html", "markdown", "jira"):
+            text = render(replace(report, series=series), format, False, 80)
+            assert len(text) < 100_000
+
+
+@pytest.mark.parametrize("why", ["Its accelerators are the limit.", hostile.EVIL * 5])
+def test_hundreds_of_candidates_still_make_a_small_page(why: str) -> None:
+    plan = samples_plan.plan()
+    many = tuple(replace(plan.candidates[i % 30], why=why, loader_workers=i) for i in range(900))
+    text = of(replace(plan, candidates=many))
+    assert len(text.encode()) < 500_000
+    rows = text.count("<tr") - 1
+    assert "more in the JSON" in text and rows >= 60
+    assert "meets goal" in text and 'class="next"' in text.replace("class=next", 'class="next"')
 
 
 def test_the_first_screen_answers() -> None:

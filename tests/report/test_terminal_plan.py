@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import hostile
 import pytest
@@ -49,6 +50,12 @@ def test_colours_are_only_for_terminals() -> None:
 def test_nothing_that_meets_the_goal_is_said() -> None:
     text = render(samples_plan.no_plan(), "terminal", False, 100)
     assert "nothing yet: no way that was weighed meets the goal" in text
+
+
+def test_a_goal_that_is_met_takes_nothing() -> None:
+    plan = samples_plan.no_plan()
+    plan = replace(plan, verdict=replace(plan.verdict, bottleneck="none", headline="It does so already."))
+    assert "nothing: the goal is met as it is" in render(plan, "terminal", False, 100)
 
 
 def frontier() -> Frontier:

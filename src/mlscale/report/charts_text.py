@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 
 from mlscale.report import words
-from mlscale.report.charts import Bars, Chart, Frontier, Lane, Part, Range, Ranges, Timeline, Values
+from mlscale.report.charts import Bars, Chart, Frontier, Lane, Part, Point, Range, Ranges, Timeline, Values
 from mlscale.report.timeline import resampled
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
 _HIGH = 14  # lines of the cost/time chart
-_POINTS = {"pick": "◆", "cheapest": "$", "fastest": "»", "good": "●", "": "·"}
+_POINTS = {"pick": "◆", "cheapest": "$", "fastest": "»", "front": "○", "good": "●", "": "·"}
 _SHOWN_PART = 0.02  # of the time
 
 
@@ -124,9 +124,13 @@ def _frontier(chart: Frontier, width: int) -> Iterable[str]:
     columns = max(20, min(width - left, 72))
     xs, ys = _scale([p.hours for p in chart.points], columns), _scale([p.usd for p in chart.points], _HIGH)
     grid = [[" "] * columns for _ in range(_HIGH)]
-    order = {tone: place for place, tone in enumerate(("", "good", "fastest", "cheapest", "pick"))}
-    for point in sorted(chart.points, key=lambda point: order.get(point.tone, 0)):
-        grid[_HIGH - 1 - ys(point.usd)][xs(point.hours)] = _POINTS.get(point.tone, "·")
+    if chart.deadline_hours is not None and xs.holds(chart.deadline_hours):
+        for row in grid:
+            row[xs(chart.deadline_hours)] = "┊"
+    order = {tone: place for place, tone in enumerate(("", "good", "front", "fastest", "cheapest", "pick"))}
+    marks = [(_mark(point), point) for point in chart.points]
+    for mark, point in sorted(marks, key=lambda pair: order[pair[0]]):
+        grid[_HIGH - 1 - ys(point.usd)][xs(point.hours)] = _POINTS[mark]
     dearest, least = max(p.usd for p in chart.points), min(p.usd for p in chart.points)
     for place, row in enumerate(grid):
         label = words.usd(dearest) if place == 0 else words.usd(least) if place == _HIGH - 1 else ""
@@ -135,9 +139,31 @@ def _frontier(chart: Frontier, width: int) -> Iterable[str]:
     start = words.hours(quickest)
     yield f"{'':>{left - 2}} └{'─' * (columns - 1)}"
     yield f"{'':<{left}}{start}{words.hours(slowest):>{columns - len(start)}}"
-    meanings = [("pick", "the pick"), ("cheapest", "cheapest"), ("fastest", "fastest"), ("good", "meets the goal")]
-    told = [f"{_POINTS[tone]} {name}" for tone, name in meanings if any(p.tone == tone for p in chart.points)]
-    yield f"{'':<{left}}{', '.join([*told, '· other'])}"
+    meanings = [
+        ("pick", "the pick"),
+        ("cheapest", "cheapest"),
+        ("fastest", "fastest"),
+        ("front", "nothing is both faster and cheaper"),
+        ("good", "meets the goal"),
+        ("", "other"),
+    ]
+    told = [f"{_POINTS[mark]} {name}" for mark, name in meanings if any(found == mark for found, _ in marks)]
+    if any("┊" in row for row in grid):
+        told.append("┊ deadline")
+    line = ""
+    for piece in told:  # wrapped: the chart may be narrow
+        if line and len(line) + 2 + len(piece) > width - left:
+            yield f"{'':<{left}}{line}"
+            line = piece
+        else:
+            line = f"{line}, {piece}" if line else piece
+    yield f"{'':<{left}}{line}"
+
+
+def _mark(point: Point) -> str:
+    if point.tone in ("pick", "cheapest", "fastest"):
+        return point.tone
+    return "front" if point.frontier else "good" if point.tone == "good" else ""
 
 
 class _Scale:
@@ -148,6 +174,10 @@ class _Scale:
         self._log = low > 0 and high > 3 * low
         self._of = math.log if self._log else float
         self._low, self._high, self._size = self._of(low), self._of(high), size
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies within."""
+        return value > 0 and self._low <= self._of(value) <= self._high
 
     def __call__(self, value: float) -> int:
         if self._high <= self._low:

@@ -39,7 +39,7 @@ def document(plan: Recommendation) -> Document:
         title=f"Recommendation for {_subject(plan)}",
         subject=_subject(plan),
         headline=plan.verdict.headline,
-        tone=tone_of(plan) if plan.pick is None else "calm",
+        tone=tone_of(plan) if plan.pick is None and not _met(plan) else "calm",
         summary=tuple(_summary(plan)),
         sections=tuple(section for section in _sections(plan) if section.blocks),
         made=made(plan.tool, plan.created_at),
@@ -62,7 +62,9 @@ def name_of(candidate: Candidate) -> str:
 def _summary(plan: Recommendation) -> Iterable[Said]:
     sure = words.confidence(plan.verdict.confidence)
     yield Said("Verdict", line(strong(plan.verdict.bottleneck.replace("_", " ")), f", {sure}"))
-    if plan.pick is None:
+    if plan.pick is None and _met(plan):
+        yield Said("Take", line(strong("nothing"), ": the goal is met as it is"))
+    elif plan.pick is None:
         yield Said("Take", line(strong("nothing yet"), ": no way that was weighed meets the goal"))
     else:
         pick = plan.candidates[plan.pick]
@@ -75,6 +77,10 @@ def _summary(plan: Recommendation) -> Iterable[Said]:
         yield Said("It costs", line(f"{words.usd(cost.total)} ({parts})"), Figure(words.usd(cost.total), "Cost", parts))
     if plan.next_step.actions:
         yield Said("First step", line(plan.next_step.actions[0]))
+
+
+def _met(plan: Recommendation) -> bool:
+    return plan.verdict.bottleneck == "none" or (plan.baseline is not None and plan.baseline.meets_goal)
 
 
 def _with(candidate: Candidate) -> str:
@@ -125,7 +131,9 @@ def _goal(goal: Goal) -> Iterable[tuple[str, Line]]:
     ]
     found = [(name, line(strong(text))) for name, text in asked if text]
     yield from found or [("asked for", line("nothing in particular: the first rung that helps"))]
-    yield "the run", line(f"{goal.samples:,.0f} samples in {words.quantity(goal.epochs, 'epochs')}")
+    if goal.samples > 0:
+        epochs = f" in {words.quantity(goal.epochs, 'epochs')}" if goal.epochs > 1 else ""
+        yield "the run", line(f"{goal.samples:,.0f} samples{epochs}")
     if goal.region:
         yield "region", line(goal.region)
 

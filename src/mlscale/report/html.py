@@ -34,13 +34,23 @@ from mlscale.report.document import (
 from mlscale.report.html_charts import figure
 from mlscale.report.json import rounded
 
-MOST_ROWS = 500  # of a table: the page stays under 500 KB
+LARGEST = 480_000  # bytes of the page
+MOST_ROWS = (500, 200, 60, 20)  # of a table: the first with which the page is small enough
 _SHORT, _LONG = 30, 40  # characters: a cell's text up to here stays on one line; from here on it wraps anywhere
 _TAGS = {"strong": "strong", "code": "code"}
 
 
 def render(document: Document) -> str:
-    """The page."""
+    """The page, with as many rows in its tables as it has room for."""
+    text = ""
+    for rows in MOST_ROWS:
+        text = _page(document, rows)
+        if len(text.encode()) <= LARGEST:
+            break
+    return text
+
+
+def _page(document: Document, rows: int) -> str:
     style, script = _asset("page.css"), _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
@@ -64,7 +74,7 @@ def render(document: Document) -> str:
         '<div class="page">',
         *_header(document),
         "<main>",
-        *(part for number, section in enumerate(document.sections) for part in _section(section, number)),
+        *(part for number, section in enumerate(document.sections) for part in _section(section, number, rows)),
         "</main>",
         f"<footer>{escape(document.made)}</footer>",
         "</div>",
@@ -108,47 +118,47 @@ def _header(document: Document) -> Iterable[str]:
     yield "</header>"
 
 
-def _section(section: Section, number: int) -> Iterable[str]:
+def _section(section: Section, number: int, rows: int) -> Iterable[str]:
     title, alone = escape(section.title), len(section.blocks) == 1
     if section.fold == "always":
         yield '<details class="fold">'
         yield f"<summary><h2>{title}</h2></summary>"
-        yield from (part for block in section.blocks for part in _block(block, alone))
+        yield from (part for block in section.blocks for part in _block(block, alone, rows))
         yield "</details>"
         return
     yield f'<section aria-labelledby="s{number}">'
     yield f'<h2 id="s{number}">{title}</h2>'
-    yield from (part for block in section.blocks for part in _block(block, alone))
+    yield from (part for block in section.blocks for part in _block(block, alone, rows))
     yield "</section>"
 
 
-def _block(block: Block, alone: bool) -> Iterable[str]:
+def _block(block: Block, alone: bool, rows: int) -> Iterable[str]:
     if isinstance(block, Paragraph):
         yield f"<p>{_line(block.line)}</p>"
     elif isinstance(block, Bullets):
         tag = "ol" if block.numbered else "ul"
-        items = "".join(f"<li>{_line(item)}</li>" for item in block.items[:MOST_ROWS])
+        items = "".join(f"<li>{_line(item)}</li>" for item in block.items[:rows])
         yield f"<{tag}>{items}</{tag}>"
     elif isinstance(block, Facts):
-        yield from _facts(block)
+        yield from _facts(block, rows)
     elif isinstance(block, Table):
-        yield from _table(block, alone)
+        yield from _table(block, alone, rows)
     elif isinstance(block, Ladder):
         yield from _ladder(block)
     elif isinstance(block, Picture):
         yield from figure(block.chart)
 
 
-def _facts(facts: Facts) -> Iterable[str]:
+def _facts(facts: Facts, rows: int) -> Iterable[str]:
     yield '<dl class="facts">'
     before = None
-    for name, said in facts.rows[:MOST_ROWS]:
+    for name, said in facts.rows[:rows]:
         yield (f"<dt>{escape(name)}</dt>" if name != before else "") + f"<dd>{_line(said)}</dd>"
         before = name
     yield "</dl>"
 
 
-def _table(table: Table, alone: bool) -> Iterable[str]:
+def _table(table: Table, alone: bool, rows: int) -> Iterable[str]:
     """`alone`: the section's title says what the table is; the caption is for those who hear it."""
     caption = escape(table.caption)
     yield f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}">'
@@ -160,14 +170,14 @@ def _table(table: Table, alone: bool) -> Iterable[str]:
     )
     yield f"<thead><tr>{heads}</tr></thead>"
     yield "<tbody>"
-    for row in table.rows[:MOST_ROWS]:
+    for row in table.rows[:rows]:
         yield _row(row, table.columns)
     yield "</tbody>"
     yield "</table>"
     yield "</div>"
     more = table.more
-    if len(table.rows) > MOST_ROWS:
-        more = f"{len(table.rows) - MOST_ROWS} more in the JSON. {more}"
+    if len(table.rows) > rows:
+        more = f"{len(table.rows) - rows} more in the JSON. {more}"
     if more:
         yield f'<p class="key">{escape(more)}</p>'
 

@@ -238,7 +238,7 @@ def _tags(chart: Frontier, x: _Axis, y: _Axis) -> Iterable[str]:
 def _points_key(chart: Frontier) -> str:
     told = [
         ("pick", "the pick"),
-        ("cheapest", "cheapest that meets the goal"),
+        ("cheapest", "cheapest"),
         ("fastest", "fastest"),
         ("good", "meets the goal"),
         ("", "does not"),

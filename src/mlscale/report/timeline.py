@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from mlscale.profile.series import Series, Shares, Track
+from mlscale.profile.series import MOST_BINS, Series, Shares, Track
 from mlscale.report import words
 from mlscale.report.charts import Lane, Part, Timeline, Values
 from mlscale.report.report import Report
@@ -34,6 +35,20 @@ def _left_out(report: Report) -> tuple[tuple[float, float, str], ...]:
 
 
 def _lanes(report: Report, series: Series) -> Iterable[Lane]:
+    return map(_capped, _all_lanes(report, series))
+
+
+def _capped(lane: Lane) -> Lane:
+    """A lane of at most MOST_BINS bins: files that others wrote may hold any number."""
+    size = max((len(part.values) for part in lane.parts), default=0)
+    if size <= MOST_BINS:
+        return lane
+    parts = tuple(replace(part, values=resampled(part.values, MOST_BINS)) for part in lane.parts)
+    low, high = (resampled(values, MOST_BINS) if values else () for values in (lane.low, lane.high))
+    return replace(lane, bin_s=lane.bin_s * size / MOST_BINS, parts=parts, low=low, high=high)
+
+
+def _all_lanes(report: Report, series: Series) -> Iterable[Lane]:
     gpu = series.gpu_busy_fraction
     if gpu is not None:
         low, high = series.gpu_busy_low, series.gpu_busy_high
@@ -108,7 +123,7 @@ def _scaled(track: Track, factor: float) -> Track:
 
 def round_top(value: float) -> float:
     """The next round number that is not below `value`: the top of a scale."""
-    if value <= 0:
+    if value < 1e-9:
         return 1.0
     power = 1.0
     while power * 10 <= value:

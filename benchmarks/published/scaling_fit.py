@@ -64,6 +64,7 @@ LEVELS: Mapping[str, float] = {
     "network": 0.7,
     "framework": 0.4,
     "framework_sync": 0.7,
+    "domain_sync": 0.7,
     "site_node": 0.5,
     "site_network": 0.5,
     "site_straggler": 0.007,
@@ -85,6 +86,7 @@ _NAMES: Mapping[str, Callable[[Pair], str]] = {
     "network": lambda pair: pair.network,
     "framework": lambda pair: pair.framework,
     "framework_sync": lambda pair: pair.framework,
+    "domain_sync": lambda pair: pair.domain,
     "site_node": lambda pair: pair.site,
     "site_network": lambda pair: pair.site,
     "site_straggler": lambda pair: pair.site,
@@ -228,7 +230,7 @@ def log_efficiencies(scalars: Mapping[str, float], factors: Mapping[str, Array],
     between = s["straggler_network"] + f["publisher_network"]
     node_factor = np.exp(-(f["fabric"] + f["site_node"] + f["framework"]))
     network_factor = np.exp(-(f["network"] + f["site_network"] + f["framework"]))
-    sync = s["sync_s"] * np.exp(f["framework_sync"])
+    sync = s["sync_s"] * np.exp(f["framework_sync"] + f["domain_sync"])
     terms = []
     for run in data.runs:
         wide, nodes, far = run["wide"], run["nodes"], run["nodes"] > 1

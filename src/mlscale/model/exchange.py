@@ -53,7 +53,8 @@ class Fabric:
 @dataclass(frozen=True)
 class Link:
     """`fabric` names what is used inside a node, `network` what is used between nodes ("efa", "efa_host": through host
-    memory, "rdma", "tcp", "none"); `network_bytes_per_s` is one node's nominal rate, one direction. `bytes_per_s` stands in for an unknown fabric."""
+    memory, "rdma", "tcp", "none"); `network_bytes_per_s` is one node's nominal rate, one direction. `bytes_per_s` stands
+    in for an unknown fabric."""
 
     fabric: str
     network: str = "none"
@@ -309,7 +310,8 @@ def _exchange(
         alone = all_reduce_s(gradient_bytes, cluster.gpus_per_node, _fabric(link, constants), constants.shared_power)
         node_s = traffic * alone * math.exp(-faster)
         more = ((cluster.gpus_per_node - 1) / 7) ** constants.sync_power
-        sync_s = constants.sync_s * more * math.exp(constants.factor("framework_sync", traits.framework))
+        slower = constants.factor("framework_sync", traits.framework) + constants.factor("domain_sync", traits.domain)
+        sync_s = constants.sync_s * more * math.exp(slower)
     if far:
         faster = constants.factor("network", link.network) + constants.factor("site_network", traits.site) + framework
         sent = 2 * (cluster.nodes - 1) / cluster.nodes * gradient_bytes

@@ -310,8 +310,13 @@ def _binned_growth(lines: Sequence[Sequence[tuple[float, float]]], count: int, b
         for (t0, v0), (t1, v1) in zip(line, line[1:], strict=False):
             if t1 <= t0:
                 continue
+            first, last = int(t0 / bin_s), int(t1 / bin_s)
+            if first == last < count:  # most are: this is where large jobs spend their time
+                grown[first] += max(0.0, v1 - v0)
+                covered[first] += t1 - t0
+                continue
             slope = max(0.0, v1 - v0) / (t1 - t0)
-            for place in range(max(0, int(t0 / bin_s)), min(count - 1, int(t1 / bin_s)) + 1):
+            for place in range(first, min(count - 1, last) + 1):
                 seconds = min(t1, (place + 1) * bin_s) - max(t0, place * bin_s)
                 if seconds > 0:
                     grown[place] += slope * seconds

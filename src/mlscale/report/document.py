@@ -5,6 +5,7 @@ Text here is plain. Each renderer escapes all of it, so that nothing that came f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -14,6 +15,7 @@ from mlscale.report.charts import Chart
 if TYPE_CHECKING:
     from mlscale.report.formats import AnyReport
 
+_TYPED = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 LONGEST = 1000  # characters of one text: a command line may have thousands
 Tone: TypeAlias = Literal["bad", "calm", "unsure"]
 
@@ -32,6 +34,12 @@ Line: TypeAlias = tuple[Text, ...]
 def line(*pieces: str | Text) -> Line:
     """A sentence of plain strings and styled pieces, each cut to a length that a page can hold."""
     return tuple(_cut(piece if isinstance(piece, Text) else Text(piece)) for piece in pieces if piece)
+
+
+def said(text: str, style: Literal["", "strong"] = "") -> Line:
+    """A sentence of mlscale's own: what stands in `backticks` is typed."""
+    pieces = (Text(piece, "code" if place % 2 else style) for place, piece in enumerate(_TYPED.split(text)) if piece)
+    return tuple(map(_cut, pieces))
 
 
 def strong(text: str) -> Text:

@@ -29,6 +29,7 @@ from mlscale.report.document import (
     code,
     dim,
     line,
+    said,
     strong,
 )
 from mlscale.report.json import rounded
@@ -93,7 +94,7 @@ def _summary(report: Report) -> Iterable[Said]:
     if step.actions:
         more = len(step.actions) - 1
         rest = f"; and {words.count(more, 'more change')}, see below" if more else ""
-        yield Said("Do this", line(strong(step.actions[0]), dim(rest)))
+        yield Said("Do this", (*said(step.actions[0], "strong"), *line(dim(rest))))
     if step.expected_speedup is not None:
         yield Said("It brings", line(words.speedup(step.expected_speedup)), gain_figure(step.expected_speedup))
     elif step.rung is not None:
@@ -109,7 +110,7 @@ def _sections(report: Report) -> Iterable[Section]:
     missing, notes = words.split_warnings(report.warnings)
     yield Section(next_title(report), tuple(_next_step(report)))
     if notes:
-        yield Section("Also note", (Bullets(tuple(line(note) for note in notes)),))
+        yield Section("Also note", (Bullets(tuple(said(note) for note in notes)),))
     watch = timeline(report)
     if watch is not None:
         yield Section(watch.title, (Picture(watch),))
@@ -122,7 +123,7 @@ def _sections(report: Report) -> Iterable[Section]:
         yield Section(after.title, (Picture(after),))
     yield Section("Evidence", tuple(_evidence(report)), fold="text")
     more = [(rung.rung, why_not(rung, report)) for rung in report.ladder if rung.status != "climb"]
-    rows = tuple((name, line(text)) for name, text in more if text)
+    rows = tuple((name, said(text)) for name, text in more if text)
     if rows:
         yield Section("Why not the other rungs", (Facts(rows),), fold="text")
     yield Section("How it was measured", tuple(_how(report, missing)), fold="text")
@@ -132,13 +133,13 @@ def _sections(report: Report) -> Iterable[Section]:
 def _next_step(report: Report) -> Iterable[Block]:
     step = report.next_step
     if len(step.actions) > 1:  # one alone stands in the summary
-        items = tuple(line(strong(action) if place == 0 else action) for place, action in enumerate(step.actions))
+        items = tuple(said(action, "" if place else "strong") for place, action in enumerate(step.actions))
         yield Bullets(items, numbered=True)
     rung = next((rung for rung in report.ladder if rung.rung == step.rung), None)
-    said = f"Expected: {words.speedup(step.expected_speedup)}." if step.expected_speedup is not None else ""
+    expected = f"Expected: {words.speedup(step.expected_speedup)}." if step.expected_speedup is not None else ""
     because = rung.because if rung is not None else ""
-    if said or because:
-        yield Paragraph(line(" ".join(filter(None, [said, because]))))
+    if expected or because:
+        yield Paragraph(said(" ".join(filter(None, [expected, because]))))
     if rung is not None and rung.citation:
         yield Paragraph(line(dim(f"Reason: {rung.citation}")))
 
@@ -165,8 +166,8 @@ def _divisions(report: Report, divisions: Sequence[Division]) -> Iterable[Block]
             for field, name, share in division.parts
         )
         bars.append(Bar(division.title, division.note, total, 1.0, parts))
-    said = (f"{bar.title}: {', '.join(f'{part.name} {part.label}' for part in bar.parts)}" for bar in bars)
-    yield Picture(Bars("Where each sample's time goes", "; ".join(said) + ".", tuple(bars)))
+    told = (f"{bar.title}: {', '.join(f'{part.name} {part.label}' for part in bar.parts)}" for bar in bars)
+    yield Picture(Bars("Where each sample's time goes", "; ".join(told) + ".", tuple(bars)))
     owners = ["the training thread's" if d.title == TRAINING_TITLE else "the workers'" for d in divisions]
     extra = [line(text) for division in divisions for text in division.extra]
     functions = [
@@ -186,7 +187,7 @@ def ladder_of(report: Report | Recommendation) -> Ladder:
                 rung.rung,
                 rung.status,
                 MARKS.get(rung.status, "?"),
-                line(first_sentence(rung.because)),
+                said(first_sentence(rung.because)),
                 f"{rung.expected_speedup.value:.2f}×" if rung.expected_speedup else "",
                 f"{rung.expected_speedup.low:.2f} – {rung.expected_speedup.high:.2f}" if rung.expected_speedup else "",
             )
@@ -212,20 +213,20 @@ def after_of(report: Report | Recommendation) -> Ranges | None:
     for name, gain, tone, status in promised:
         value, low, high = (now.value * factor for factor in (gain.value, gain.low, gain.high))
         rows.append(Range(name, value, low, high, words.quantity(value, now.unit), tone, status))
-    said = ", ".join(f"{row.name} {row.label}" for row in rows)
+    told = ", ".join(f"{row.name} {row.label}" for row in rows)
     title = "Throughput now and after each step"
-    return Ranges(title, f"{said}.", now.unit, tuple(rows), round_top(max(row.high for row in rows)))
+    return Ranges(title, f"{told}.", now.unit, tuple(rows), round_top(max(row.high for row in rows)))
 
 
 def _evidence(report: Report) -> Iterable[Block]:
     if report.verdict.because:
-        yield Bullets(tuple(line(text) for text in report.verdict.because))
+        yield Bullets(tuple(said(text) for text in report.verdict.because))
     if report.job.ranks:
         ranks = sorted(report.job.ranks, key=lambda rank: rank.communication)[:_SHOWN_RANKS]
         yield _ranks(report, sorted(rank.rank for rank in ranks))
     facts = about(report)
     if facts:
-        yield Facts(tuple((what, line(code(said) if what == "job" else said)) for what, said in facts))
+        yield Facts(tuple((what, line(code(text) if what == "job" else text)) for what, text in facts))
     shown = shown_measurements(report)
     if shown:
         columns = (Column("measured"), Column("value", True), Column("90% interval", True), Column("seen in"))

@@ -22,6 +22,7 @@ from mlscale.report.document import (
     Table,
     Tone,
     line,
+    said,
     strong,
 )
 from mlscale.report.document_diagnosis import gain_figure
@@ -73,7 +74,7 @@ def _tone(diff: Diff) -> Tone:
 def _summary(diff: Diff) -> Iterable[Said]:
     yield Said("Promise", line(strong(_KEPT[diff.kept][0]), _KEPT[diff.kept][1]))
     if diff.before.next_step.actions:
-        yield Said("Was to be done", line(strong(diff.before.next_step.actions[0])))
+        yield Said("Was to be done", said(diff.before.next_step.actions[0], "strong"))
     if diff.real is not None:
         yield Said("It brought", line(words.speedup(diff.real)), gain_figure(diff.real, "Measured speed-up"))
     if diff.promised is not None:
@@ -83,7 +84,7 @@ def _summary(diff: Diff) -> Iterable[Said]:
 
 def _sections(diff: Diff) -> Iterable[Section]:
     if diff.warnings:
-        yield Section("Also note", (Bullets(tuple(line(text) for text in diff.warnings)),))
+        yield Section("Also note", (Bullets(tuple(said(text) for text in diff.warnings)),))
     if diff.real is not None:
         yield Section("Promise and result", tuple(_result(diff)))
     yield Section("Verdict before and after", (_verdicts(diff),))
@@ -107,8 +108,8 @@ def _result(diff: Diff) -> Iterable[Block]:
         r = diff.real
         rows.append(Range("measured", r.value, r.low, r.high, f"{r.value:.2f}×", "real", words.label(diff.real_of)))
     top = round_top(max([1.0, *(row.high for row in rows)]))
-    said = ", ".join(f"{row.name} {row.label} ({row.low:.2f} to {row.high:.2f})" for row in rows)
-    yield Picture(Ranges("Promise and result", f"Speed after over speed before: {said}.", "×", tuple(rows), top))
+    told = ", ".join(f"{row.name} {row.label} ({row.low:.2f} to {row.high:.2f})" for row in rows)
+    yield Picture(Ranges("Promise and result", f"Speed after over speed before: {told}.", "×", tuple(rows), top))
 
 
 def _columns(first: str, last: str = "") -> tuple[Column, ...]:

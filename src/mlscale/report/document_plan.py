@@ -24,6 +24,7 @@ from mlscale.report.document import (
     code,
     dim,
     line,
+    said,
     strong,
 )
 from mlscale.report.document_diagnosis import after_of, ladder_of, raw_measurements, tone_of
@@ -76,7 +77,7 @@ def _summary(plan: Recommendation) -> Iterable[Said]:
         parts = f"compute {words.usd(cost.compute)}, storage {words.usd(cost.storage)}"
         yield Said("It costs", line(f"{words.usd(cost.total)} ({parts})"), Figure(words.usd(cost.total), "Cost", parts))
     if plan.next_step.actions:
-        yield Said("First step", line(plan.next_step.actions[0]))
+        yield Said("First step", said(plan.next_step.actions[0]))
 
 
 def _met(plan: Recommendation) -> bool:
@@ -104,11 +105,11 @@ def _range(hours: Interval) -> str:
 def _sections(plan: Recommendation) -> Iterable[Section]:
     yield Section("The goal", (Facts(tuple(_goal(plan.goal))),))
     if len(plan.next_step.actions) > 1:
-        steps = tuple(line(strong(text) if place == 0 else text) for place, text in enumerate(plan.next_step.actions))
+        steps = tuple(said(text, "" if place else "strong") for place, text in enumerate(plan.next_step.actions))
         yield Section("What to do", (Bullets(steps, numbered=True),))
     missing, notes = words.split_warnings(plan.warnings)
     if notes:
-        yield Section("Also note", (Bullets(tuple(line(note) for note in notes)),))
+        yield Section("Also note", (Bullets(tuple(said(note) for note in notes)),))
     if plan.candidates:
         yield Section("Cost and time", (Picture(frontier(plan)),))
         yield Section("The candidates", (_candidates(plan),))
@@ -117,7 +118,7 @@ def _sections(plan: Recommendation) -> Iterable[Section]:
     if after is not None:
         yield Section(after.title, (Picture(after),))
     if plan.verdict.because:
-        yield Section("Evidence", (Bullets(tuple(line(text) for text in plan.verdict.because)),), fold="text")
+        yield Section("Evidence", (Bullets(tuple(said(text) for text in plan.verdict.because)),), fold="text")
     yield Section("How it was planned", tuple(_how(plan, missing)), fold="text")
     if plan.measurements:
         yield Section("Raw numbers", (raw_measurements(plan.measurements),), fold="always")
@@ -191,9 +192,9 @@ def _candidates(plan: Recommendation) -> Table:
         Column("rung"),
         Column("cost", True),
         Column("time", True),
+        Column("meets goal"),
         Column("samples/s", True),
         Column("limited by"),
-        Column("meets goal"),
         Column("data"),
         Column("workers", True),
         Column("why"),
@@ -224,9 +225,9 @@ def _row(candidate: Candidate, mark: str, tone: str) -> Row:
             Cell(line(candidate.rung)),
             Cell(line(words.usd(candidate.cost_usd.total)), candidate.cost_usd.total),
             Cell(line(words.hours(candidate.hours.value)), candidate.hours.value),
+            Cell(line("yes" if candidate.meets_goal else "no")),
             Cell(line(words.quantity(rate.value, "")), rate.value),
             Cell(line(candidate.bottleneck.replace("_", " "))),
-            Cell(line("yes" if candidate.meets_goal else "no")),
             Cell(line(candidate.file_system)),
             Cell(line(str(candidate.loader_workers)), candidate.loader_workers),
             Cell(line(candidate.why)),

@@ -36,6 +36,7 @@ from mlscale.report.json import rounded
 
 LARGEST = 480_000  # bytes of the page
 MOST_ROWS = (500, 200, 60, 20)  # of a table: the first with which the page is small enough
+_TALL = 20  # rows, from which a table scrolls in its own place
 _SHORT, _LONG = 30, 40  # characters: a cell's text up to here stays on one line; from here on it wraps anywhere
 _TAGS = {"strong": "strong", "code": "code"}
 
@@ -161,7 +162,8 @@ def _facts(facts: Facts, rows: int) -> Iterable[str]:
 def _table(table: Table, alone: bool, rows: int) -> Iterable[str]:
     """`alone`: the section's title says what the table is; the caption is for those who hear it."""
     caption = escape(table.caption)
-    yield f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}">'
+    tall = " tall" if table.sortable and len(table.rows) > _TALL else ""
+    yield f'<div class="scroll{tall}" role="region" tabindex="0" aria-label="{caption}">'
     yield '<table class="sortable">' if table.sortable else "<table>"
     yield f'<caption><span class="vh">{caption}</span></caption>' if alone else f"<caption>{caption}</caption>"
     heads = "".join(

@@ -8,13 +8,13 @@ from typing import cast, get_args
 from mlscale.catalog import document as doc
 from mlscale.catalog import sources
 from mlscale.catalog.document import Section
-from mlscale.catalog.types import Instance, Interconnect, Interruptions, Price, Source, SpotPrice
+from mlscale.catalog.types import Arch, Instance, Interconnect, Interruptions, Price, Source, SpotPrice
 from mlscale.catalog.units import GB, GBIT, GIB, MB, PERCENT
 
 FAMILY_KEYS = ("family", "source", "sources", "field_sources", "common", "types")
 HOST_FAMILY_KEYS = ("field_sources", "common", "types")
 _KEYS = (
-    "retired vcpus cores memory_gib accelerator accelerators interconnect network_gbit_per_s network_peak_gbit_per_s "
+    "arch retired vcpus cores memory_gib accelerator accelerators interconnect network_gbit_per_s network_peak_gbit_per_s "
     "efa_interfaces ebs_mb_per_s ebs_peak_mb_per_s ebs_iops ebs_peak_iops nvme_gb nvme_devices nvme_read_iops "
     "nvme_read_gb_per_s placement_group regions on_demand_usd_per_hour spot_usd_per_hour "
     "interruptions_percent_per_month note"
@@ -23,6 +23,7 @@ _PRICE_KEYS = ("usd", "source", "derived")
 _SPOT_KEYS = ("usd", "source")
 _FIELDS = tuple(Instance.__dataclass_fields__)
 _INTERCONNECTS = get_args(Interconnect)
+_ARCHES = get_args(Arch)
 
 
 def family(
@@ -93,6 +94,7 @@ def _one(
         nvme_bytes_per_s=doc.number_or_none(section, "nvme_read_gb_per_s", GB),
         interruptions=_interruptions(section, fields.get("interruptions", source)),
         sources=fields,
+        arch=cast(Arch, doc.choice(section, "arch", _ARCHES, "x86_64")),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8"]
 Interconnect = Literal["none", "pcie", "nvlink", "nvswitch", "neuronlink", "other"]
+Arch = Literal["x86_64", "arm64"]
 Confidence = Literal["high", "medium", "low"]
 
 
@@ -108,6 +109,7 @@ class Instance:
     nvme_bytes_per_s: float | None = None  # sequential reads, all devices together; AWS publishes few
     interruptions: Mapping[str, Interruptions] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
+    arch: Arch = "x86_64"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,292 @@
+"""A plan as the ladder tells it: each rung's status, the verdict, the next step. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import get_args
+
+from mlscale.ladder.case import WORTH
+from mlscale.ladder.result import Bottleneck, NextStep, RungName, RungResult, SpeedUp, Status, Verdict
+from mlscale.ladder.rungs import RUNGS as LADDER
+from mlscale.plan.price import has_goal
+from mlscale.plan.result import Candidate, Goal
+from mlscale.plan.setup import Case, Plan, RungPlan
+
+SAME_MACHINE_ERROR = 0.05  # of a ratio on one machine, 90 %: what the models of loader and store add
+
+
+def ladder_of(plan: Plan) -> tuple[RungResult, ...]:
+    """Every rung, judged."""
+    order = [rung.rung for rung in plan.rungs]
+    picked = None if plan.pick is None else plan.candidates[plan.pick].rung
+    return tuple(_rung(plan, rung, order, picked) for rung in plan.rungs)
+
+
+def _rung(plan: Plan, rung: RungPlan, order: Sequence[RungName], picked: str | None) -> RungResult:
+    citation = next(known.citation for known in LADDER if known.id == rung.rung)
+    best = _closest(plan.case.goal, rung.candidates)
+    status, because = _status(plan, rung, order, picked, best)
+    actions = actions_of(plan, best) if status == "climb" and best is not None else ()
+    return RungResult(rung.rung, status, because, (), _gain(plan, best), actions, citation)
+
+
+def _status(
+    plan: Plan, rung: RungPlan, order: Sequence[RungName], picked: str | None, best: Candidate | None
+) -> tuple[Status, str]:
+    if rung.rung == "cpu_to_gpu" and picked != "cpu_to_gpu" and not (best is None and plan.baseline is None):
+        told = "" if plan.baseline is None else _short(plan.case.goal, plan.baseline)
+        start = "The start, the cheapest GPU that holds the job" if rung.candidates else "The job has a GPU"
+        name = f"{start}: {plan.baseline.instance_type}." if plan.baseline else ""
+        return "clear", " ".join(part for part in (name, told) if part)
+    if best is None:
+        return _nothing(plan, rung)
+    if picked == rung.rung:
+        return "climb", f"{describe(best)} meets the goal: {figures(best)}."
+    if plan.met_already:
+        return "later", "The goal is met already."
+    if not has_goal(plan.case.goal):
+        gain = _gain(plan, best)
+        if gain is not None and gain.value < WORTH:
+            return "clear", f"It brings {gain.value:.2f} times at best: {describe(best)}."
+        return "later", f"{_upper(describe(best))}: {figures(best)}. No goal asks for it."
+    if picked is not None and order.index(rung.rung) > order.index(picked):
+        return "later", f"A lower rung meets the goal. Here the nearest is {describe(best)}: {figures(best)}."
+    gain = _gain(plan, best)
+    if gain is not None and gain.value < WORTH and rung.rung in ("loader_workers", "data_store", "trim_preprocessing"):
+        return "clear", f"It brings {gain.value:.2f} times: {best.why}."
+    return "blocked", f"The nearest, {describe(best)}, falls short: {best.why}."
+
+
+def _nothing(plan: Plan, rung: RungPlan) -> tuple[Status, str]:
+    if rung.rejected:
+        return "blocked", f"Nothing can be had: {'; '.join(rung.rejected[:3])}."
+    if rung.rung == "trim_preprocessing":
+        return "unknown", "Whether samples are stored larger than the model takes them is not known."
+    if rung.rung == "data_store":
+        return "blocked", "The file system is fixed."
+    if rung.rung == "loader_workers":
+        return "blocked", "The number of workers is fixed."
+    return "blocked", "What is allowed leaves nothing here."
+
+
+def _closest(goal: Goal, candidates: Sequence[Candidate]) -> Candidate | None:
+    """What meets the goal cheapest; else what misses it least; without a goal, the fastest."""
+    if not candidates:
+        return None
+    meets = [candidate for candidate in candidates if candidate.meets_goal]
+    if has_goal(goal) and meets:
+        return min(meets, key=lambda c: c.cost_usd.total)
+    if not has_goal(goal):
+        return max(candidates, key=lambda c: c.samples_per_second.value)
+    return min(candidates, key=lambda c: _distance(goal, c))
+
+
+def _distance(goal: Goal, candidate: Candidate) -> float:
+    """By how much the worst part of the goal is missed, as a factor."""
+    found = [1.0]
+    if goal.deadline_hours is not None:
+        found.append(candidate.hours.value / goal.deadline_hours)
+    if goal.budget_usd is not None:
+        found.append(candidate.cost_usd.total / goal.budget_usd)
+    if goal.samples_per_second is not None:
+        found.append(goal.samples_per_second / max(candidate.samples_per_second.value, 1e-9))
+    return max(found)
+
+
+def _gain(plan: Plan, best: Candidate | None) -> SpeedUp | None:
+    """Throughput over the baseline's. On the same machine both share the step's error, which the ratio does not have."""
+    start = plan.baseline
+    if best is None or start is None or best == start or start.samples_per_second.value <= 0:
+        return None
+    now, then = start.samples_per_second, best.samples_per_second
+    value = then.value / now.value
+    if (start.instance_type, start.nodes) != (best.instance_type, best.nodes):
+        return SpeedUp(value, then.low / now.value, then.high / now.value)
+    apart = math.sqrt(abs(math.log(then.high / then.low) ** 2 - math.log(now.high / now.low) ** 2)) / 2
+    factor = math.exp(math.hypot(apart, SAME_MACHINE_ERROR))
+    return SpeedUp(value, value / factor, value * factor)
+
+
+def describe(candidate: Candidate) -> str:
+    """A candidate in a few words."""
+    count = f"{candidate.nodes} × " if candidate.nodes > 1 else ""
+    workers = f"{candidate.loader_workers} loader workers" + (" a GPU" if candidate.accelerators > 1 else "")
+    if candidate.loader_workers == 1:
+        workers = workers.replace("workers", "worker")
+    spot = " (spot)" if candidate.purchase == "spot" else ""
+    return f"{count}{candidate.instance_type}{spot} with {candidate.file_system} and {workers}"
+
+
+def figures(candidate: Candidate) -> str:
+    """Its hours and dollars."""
+    hours, rate = candidate.hours, candidate.samples_per_second.value
+    return (
+        f"{duration(hours.value)} ({duration(hours.low)} to {duration(hours.high)}), "
+        f"${candidate.cost_usd.total:,.0f}, {rate:,.0f} samples/s"
+    )
+
+
+def duration(hours: float) -> str:
+    """Hours as people say them."""
+    if hours >= 96:
+        return f"{hours / 24:,.1f} days"
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{hours * 60:.0f} min"
+
+
+def goal_in_words(goal: Goal) -> str:
+    """What is asked for."""
+    found = []
+    if goal.deadline_hours is not None:
+        found.append(f"within {duration(goal.deadline_hours)}")
+    if goal.budget_usd is not None:
+        found.append(f"for at most ${goal.budget_usd:,.0f}")
+    if goal.samples_per_second is not None:
+        found.append(f"at {goal.samples_per_second:,.0f} samples/s")
+    return " ".join(found) or "no goal"
+
+
+def _short(goal: Goal, candidate: Candidate) -> str:
+    return "" if candidate.meets_goal or not has_goal(goal) else f"It falls short: {candidate.why}."
+
+
+def actions_of(plan: Plan, candidate: Candidate | None) -> tuple[str, ...]:
+    """The exact change."""
+    if candidate is None:
+        return ()
+    case = plan.case
+    count = f"{candidate.nodes} × " if candidate.nodes > 1 else ""
+    found = [f"Run on {count}{candidate.instance_type} ({candidate.purchase}, {candidate.region})"]
+    start = plan.baseline
+    if start is None or start.file_system != candidate.file_system:
+        found.append(f"Put the data on {candidate.file_system}")
+    found.append(
+        f"DataLoader(..., num_workers={candidate.loader_workers}, persistent_workers=True) in each GPU's process"
+    )
+    if candidate.nodes > 1:
+        found.extend(cluster_advice(case, candidate))
+    found.extend(f"First, {limit}" for limit in candidate.limits if limit.startswith("staging"))
+    found.append("Then `mlscale diagnose` on it: the step may have moved the bottleneck")
+    return tuple(found)
+
+
+def cluster_advice(case: Case, candidate: Candidate) -> list[str]:
+    """What several machines need besides."""
+    instance = case.facts.catalog.instances[candidate.instance_type]
+    exchanged = case.job.workload.gradient_bytes
+    found = [f"One cluster placement group for the {candidate.nodes} nodes"]
+    if instance.efa:
+        found.append(f"EFA on all {instance.efa_interfaces or 1} interfaces, with NCCL's OFI plugin")
+    else:
+        found.append("No EFA on this type: gradients go over TCP")
+    found.append(f"{exchanged / 1e6:,.0f} MB of gradients a step and GPU; keep them in 16 bits if the model allows")
+    return found
+
+
+def verdict_of(plan: Plan) -> Verdict:
+    """Why the start is as fast as it is, and what meets the goal."""
+    goal, start = plan.case.goal, plan.baseline
+    bottleneck: Bottleneck = "none" if plan.met_already else _bottleneck(start)
+    because = []
+    if start is not None:
+        because.append(f"The start, {describe(start)}: {figures(start)}; {start.why}.")
+    if plan.pick is not None:
+        chosen = plan.candidates[plan.pick]
+        because.append(f"Chosen: {describe(chosen)}, bound by {chosen.limits[0]}.")
+    for name, index in (("cheapest", plan.cheapest), ("fastest", plan.fastest)):
+        if index is not None:
+            because.append(f"The {name} of all: {describe(plan.candidates[index])}: {figures(plan.candidates[index])}.")
+    return Verdict(bottleneck, headline(plan), confidence(plan), tuple(because)) if goal else _none()
+
+
+def _none() -> Verdict:
+    return Verdict("inconclusive", "Nothing was asked.", 0.0)
+
+
+def _bottleneck(start: Candidate | None) -> Bottleneck:
+    if start is not None and start.bottleneck in get_args(Bottleneck):
+        return start.bottleneck  # type: ignore[return-value]
+    return "inconclusive"
+
+
+def headline(plan: Plan) -> str:
+    """One sentence for a tired person."""
+    goal = plan.case.goal
+    if plan.met_already and plan.baseline is not None:
+        return f"The goal is met already: {describe(plan.baseline)} takes {figures(plan.baseline)}."
+    if plan.pick is not None:
+        chosen = plan.candidates[plan.pick]
+        return f"Take {describe(chosen)}: {figures(chosen)}."
+    if not plan.candidates:
+        return "Nothing that is allowed can run this job."
+    cheapest, fastest = plan.candidates[plan.cheapest or 0], plan.candidates[plan.fastest or 0]
+    if not has_goal(goal):
+        return (
+            f"From {duration(fastest.hours.value)} for ${fastest.cost_usd.total:,.0f} ({fastest.instance_type}) "
+            f"to {duration(cheapest.hours.value)} for ${cheapest.cost_usd.total:,.0f} ({cheapest.instance_type}): "
+            "give a --deadline or a --budget for a pick."
+        )
+    return (
+        f"Nothing does it {goal_in_words(goal)}: the fastest takes {duration(fastest.hours.value)} "
+        f"for ${fastest.cost_usd.total:,.0f}, the cheapest {duration(cheapest.hours.value)} "
+        f"for ${cheapest.cost_usd.total:,.0f}."
+    )
+
+
+def confidence(plan: Plan) -> float:
+    """That the choice meets the goal, by its interval: from even chances to nearly sure."""
+    goal, index = plan.case.goal, plan.pick
+    chosen = plan.baseline if plan.met_already else plan.candidates[index] if index is not None else None
+    if chosen is None or not has_goal(goal):
+        return 0.8
+    found = 0.95
+    if goal.deadline_hours is not None and chosen.hours.high > goal.deadline_hours:
+        found = 0.7
+    if goal.samples_per_second is not None and chosen.samples_per_second.low < goal.samples_per_second:
+        found = min(found, 0.7)
+    if goal.budget_usd is not None:
+        worst = chosen.cost_usd.compute * chosen.hours.high / max(chosen.hours.value, 1e-9) + chosen.cost_usd.storage
+        found = min(found, 0.95 if worst <= goal.budget_usd else 0.7)
+    return found
+
+
+def next_step_of(plan: Plan) -> NextStep:
+    """The step to take: the pick; without one, what would have to give."""
+    if plan.met_already:
+        return NextStep(None, ("Nothing to do: the goal is met.",))
+    if plan.pick is not None:
+        chosen = plan.candidates[plan.pick]
+        rung: RungName = chosen.rung  # type: ignore[assignment]
+        return NextStep(rung, actions_of(plan, chosen), _gain(plan, chosen))
+    goal = plan.case.goal
+    if not plan.candidates:
+        return NextStep(None, ("Allow other families, regions or file systems.",))
+    if not has_goal(goal):
+        return NextStep(None, ("Give a goal: --deadline 24h, --budget 300 or --samples-per-second 2000.",))
+    found = []
+    cheapest, fastest = plan.candidates[plan.cheapest or 0], plan.candidates[plan.fastest or 0]
+    if goal.deadline_hours is not None:
+        inside = [c for c in plan.candidates if goal.budget_usd is None or c.cost_usd.total <= goal.budget_usd]
+        if inside:
+            best = min(inside, key=lambda c: c.hours.value)
+            found.append(f"Allow {duration(best.hours.value)}: {describe(best)} for ${best.cost_usd.total:,.0f}")
+    if goal.budget_usd is not None:
+        inside = [c for c in plan.candidates if goal.deadline_hours is None or c.hours.value <= goal.deadline_hours]
+        if inside:
+            best = min(inside, key=lambda c: c.cost_usd.total)
+            found.append(f"Allow ${best.cost_usd.total:,.0f}: {describe(best)} in {duration(best.hours.value)}")
+    if not found:
+        found = [
+            f"The fastest: {describe(fastest)}: {figures(fastest)}",
+            f"The cheapest: {describe(cheapest)}: {figures(cheapest)}",
+        ]
+    return NextStep(None, tuple(found))
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+__all__ = ["describe", "duration", "figures", "headline", "ladder_of", "next_step_of", "verdict_of"]

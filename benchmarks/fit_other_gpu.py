@@ -26,6 +26,7 @@ from benchmarks.published.other_gpu_fit import Design, chip_of, constants_of, na
 from benchmarks.published.other_gpu_spread import SHEETS, fit_spreads, residuals
 from benchmarks.published.other_gpu_tables import Pair, pairs
 from benchmarks.published.outcome import summary
+
 from mlscale.model.accelerator import OtherGpuConstants, Speed
 from mlscale.model.estimate import Z_90
 

@@ -14,6 +14,7 @@ from benchmarks.published.other_gpu_fit import Design, constants_of, name_of, on
 from benchmarks.published.other_gpu_spread import SHEETS, asked_for, fit_spreads, predicted, residuals
 from benchmarks.published.other_gpu_tables import Pair, pairs
 from benchmarks.published.outcome import Outcome
+
 from mlscale.catalog.calibration_other_gpu import read_constants
 from mlscale.model.accelerator import OtherGpuConstants, path_on
 

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks.published.other_gpu_sheets import accelerators
 from benchmarks.published.other_gpu_tables import Pair, Row
+from numpy.typing import NDArray
+
 from mlscale.catalog.types import Precision
 from mlscale.model.accelerator import (
     HALF,

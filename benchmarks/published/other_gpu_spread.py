@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from benchmarks.published.other_gpu_sheets import accelerators
+from benchmarks.published.other_gpu_tables import Pair
 from numpy.typing import NDArray
 
-from benchmarks.published.other_gpu_sheets import accelerators
-from benchmarks.published.other_gpu_tables import Pair, Row
-from mlscale.catalog.types import Precision
+from mlscale.catalog.types import Precision, StepCost
 from mlscale.model.accelerator import OnTarget, OtherGpuConstants, Spread, predict, predict_total
-from mlscale.catalog.types import StepCost
 from mlscale.model.estimate import Z_90
 
 SHEETS = accelerators()
@@ -30,8 +29,8 @@ def predicted(pair: Pair, constants: OtherGpuConstants) -> OnTarget:
     source, target = SHEETS[pair.source.gpu], SHEETS[pair.target.gpu]
     precision = asked_for(pair)
     if pair.source.shares:
-        seconds = [share * pair.source.s_per_sample for share in pair.source.shares]
-        step = StepCost(pair.source.gpu, precision, int(pair.source.batch or 1), *seconds)
+        matrix, memory, host = (share * pair.source.s_per_sample for share in pair.source.shares)
+        step = StepCost(pair.source.gpu, precision, int(pair.source.batch or 1), matrix, memory, host)
         found = predict(step, pair.domain, source, target, constants)
     else:
         ratio = pair.source.batch / pair.target.batch if pair.source.batch and pair.target.batch else 1.0
@@ -121,7 +120,7 @@ def _least_score(found: Residuals, keep: NDArray[np.bool_], start: NDArray[np.fl
     if not keep.any():
         return None
     error, squares, fixed = np.abs(found.error[keep]), found.features[keep] ** 2, found.fixed[keep]
-    _, which, counts = np.unique(found.group[keep], return_inverse=True, return_counts=True)
+    names, which, counts = np.unique(found.group[keep], return_inverse=True, return_counts=True)
     weight = 1 / np.sqrt(counts[which])  # between every row alike and every group alike
 
     def score(figures: NDArray[np.float64]) -> float:
@@ -142,4 +141,12 @@ def _least_score(found: Residuals, keep: NDArray[np.bool_], start: NDArray[np.fl
                     best, least, moved = trial, told, True
         if not moved:
             step /= 2
-    return best
+    return best * few(len(names))
+
+
+def few(groups: int) -> float:
+    """How much wider an interval must be that was seen in so few groups: Student's t over the normal, 90 %."""
+    free = max(groups - 1, 1)
+    z = Z_90
+    student = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+    return float(student / z)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.published.other_gpu_sheets import EC2, OTHERS, SPELLED
+
 from mlscale.catalog.types import Precision
 
 Record = dict[str, str]
@@ -120,7 +121,7 @@ def profet(folder: Path) -> Iterator[Pair]:
             idle = float(row["idle_us"])
             total = matrix + memory + idle
             if total > 0:
-                shares[row["instance_name"], *(row[key] for key in keys)] = (
+                shares[(row["instance_name"], *(row[key] for key in keys))] = (
                     matrix / total,
                     memory / total,
                     idle / total,
@@ -228,7 +229,7 @@ def mlperf(folder: Path) -> Iterator[Pair]:
         rounds = [row["round_src"], row["round_dst"]]
         apart = abs(ROUNDS.index(rounds[0]) - ROUNDS.index(rounds[1])) if set(rounds) <= set(ROUNDS) else len(ROUNDS)
         benchmark = row["benchmark"]
-        pair = Pair("mlperf_8gpu_swap_pairs", benchmark, domain_of(benchmark), " to ".join(rounds), *ends, eight=True)
+        pair = Pair("mlperf_8gpu_swap_pairs", benchmark, domain_of(benchmark), " to ".join(rounds), ends[0], ends[1], True)
         compared[benchmark, source, target].append((apart, pair))
     for found in compared.values():
         nearest = min(apart for apart, _ in found)
@@ -252,9 +253,9 @@ def llm_foundry(folder: Path) -> Iterator[Pair]:
         length, batch = number(row["SeqLen (T)"]), number(row["MicroBatchSize"])
         if gpu not in setting or 1 / rate < setting[gpu].s_per_sample:
             setting[gpu] = Row(gpu, "bf16", 1 / rate, length and batch and length * batch)
-    for (model, length, gpus, _), rows in settings.items():
+    for (model, tokens, gpus, _), rows in settings.items():
         yield from in_turn(
-            "llmfoundry_mpt", f"MPT-{model}", f"{length} tokens, {gpus} GPUs", rows.values(), "large language model"
+            "llmfoundry_mpt", f"MPT-{model}", f"{tokens} tokens, {gpus} GPUs", rows.values(), "large language model"
         )
 
 
@@ -267,8 +268,8 @@ def neusight(folder: Path) -> Iterator[Pair]:
         if gpu and latency and batch:
             setting = settings[row["model_name"], row["seqlen"], row["batch"], row["mode"], row["option"]]
             setting.append(Row(gpu, "fp32", latency / 1e3 / batch, batch))
-    for (model, length, batch_name, mode, _), rows in settings.items():
-        yield from in_turn("neusight_e2e", model, f"{mode} {length} x {batch_name}", rows, "large language model")
+    for (model, tokens, batch_name, mode, _), rows in settings.items():
+        yield from in_turn("neusight_e2e", model, f"{mode} {tokens} x {batch_name}", rows, "large language model")
 
 
 def mxnet(folder: Path) -> Iterator[Pair]:

@@ -35,7 +35,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("speech|audio|voice", "speech"),
     ("segmentation|medical", "segmentation"),
     ("detection", "object detection"),
-    ("classification|vision|image", "image classification"),
+    ("classification|vision|image|video", "image classification"),
 )
 
 SMALL_SHARE = 0.02  # keeps the logarithm of a host share of nothing finite

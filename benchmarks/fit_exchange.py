@@ -244,7 +244,7 @@ HEAD = """\
 # The exchange model's constants (docs/model-exchange.md). Written by benchmarks/fit_exchange.py; do not edit.
 # Times in seconds (all_reduce_us: microseconds), sizes in bytes, rates in bytes/s. `factors` are logarithms: a fabric's or
 # network's rate over the measured or nominal one; `*straggler` and `publisher_*`: shares of a step for each doubling.
-# `groups`: what the constants were fitted on. `sites`: the systems of the tables, for predictions on these systems.
+# `groups`: what the constants were fitted on. `site_*`: the systems of the tables, for predictions on these systems.
 """
 
 

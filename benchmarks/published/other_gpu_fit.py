@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 
 NO_SPREAD = Spread(0.0, 0.0, 0.0)
 FITTED: tuple[Precision, ...] = ("fp32", "tf32", "fp16", "fp8")
-HUBER = 0.1  # log error from which a row's pull no longer grows
+HUBER = 0.05  # log error from which a row's pull no longer grows
 NOISE = 0.1  # log error of one row that the priors are weighed against
 ROWS_PER_GROUP = 100  # a group with more rows pulls no more than this many
 PRIORS: dict[str, tuple[float, float]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 import re
 import statistics
 from collections import defaultdict
@@ -49,7 +50,7 @@ class Pair:
 DOMAINS: tuple[tuple[str, str], ...] = (
     ("unet|vnet|segmentation", "segmentation"),
     ("rcnn|ssd|retinanet|efficientdet|yolo|detection", "object detection"),
-    ("dlrm|ncf|wide|vae-cf|recommend|dcn", "recommender"),
+    ("dlrm|ncf|wide|vae-cf|recommend|dcn|^sim$", "recommender"),
     ("gnmt|lstm|rnn-?t|tacotron", "recurrent"),
     ("jasper|quartznet|fastpitch|speech|waveglow|hifi|wav2vec|conformer", "speech"),
     ("diffusion|flux", "diffusion"),
@@ -60,11 +61,26 @@ DOMAINS: tuple[tuple[str, str], ...] = (
 
 
 def domain_of(model: str) -> str:
-    """The domain of a published model; an image classifier where its name says nothing else."""
+    """The domain of a published model, by its name, else by the shelf it lies on ("Translation/Transformer"); a bare name
+    that says nothing else is an image classifier."""
+    shelf, _, name = model.lower().rpartition("/")
     for words, domain in DOMAINS:
-        if re.search(words, model.lower()):
+        if re.search(words, name):
             return domain
+    if shelf and "classification" not in shelf:
+        return next((domain for words, domain in SHELVES if words in shelf), "other")
     return "image classification"
+
+
+SHELVES: tuple[tuple[str, str], ...] = (
+    ("segmentation", "segmentation"),
+    ("detection", "object detection"),
+    ("recommendation", "recommender"),
+    ("speech", "speech"),
+    ("language", "language"),
+    ("translation", "language"),
+    ("graph", "graph"),
+)
 
 
 def pairs(folder: Path) -> list[Pair]:
@@ -82,11 +98,14 @@ def records(folder: Path, name: str) -> list[Record]:
 
 
 def number(text: str) -> float | None:
-    """A figure as the tables write it (`1,671`, `32k`); None where it is not one."""
-    found = re.fullmatch(r"\s*([\d.,]+)\s*([kK]?)\s*", text)
-    if not found or not found[1].replace(",", "").replace(".", "", 1).isdigit():
+    """A figure as the tables write it (`1,671`, `32k`); None where it is none, or nothing."""
+    plain = text.strip().replace(",", "")
+    thousands = plain[-1:] in ("k", "K")
+    try:
+        value = float(plain[:-1] if thousands else plain) * (1024 if thousands else 1)
+    except ValueError:
         return None
-    return float(found[1].replace(",", "")) * (1024 if found[2] else 1)
+    return value if 0 < value < math.inf else None
 
 
 def known(gpu: str) -> str | None:
@@ -116,9 +135,11 @@ def profet(folder: Path) -> Iterator[Pair]:
     shares: dict[tuple[str, ...], tuple[float, float, float]] = {}
     for file in ("g3", "g4", "p2", "p3"):
         for row in records(folder, f"profet_opclass_{file}"):
-            matrix = float(row["conv_matmul_us"])
-            memory = sum(float(row[name]) for name in ("depthwise_us", "batchnorm_us", "elementwise_other_us"))
-            idle = float(row["idle_us"])
+            matrix, depthwise, norm, other, idle = (
+                number(row[f"{name}_us"]) or 0.0
+                for name in ("conv_matmul", "depthwise", "batchnorm", "elementwise_other", "idle")
+            )
+            memory = depthwise + norm + other
             total = matrix + memory + idle
             if total > 0:
                 shares[(row["instance_name"], *(row[key] for key in keys))] = (
@@ -129,10 +150,11 @@ def profet(folder: Path) -> Iterator[Pair]:
     settings: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in records(folder, "profet_aws_gpu_swap"):
         gpu, setting = known(row["gpu"]), tuple(row[key] for key in keys)
-        if gpu:
-            seconds = 1 / float(row["samples_per_s"])
+        rate = number(row["samples_per_s"])
+        if gpu and rate:
+            seconds = 1 / rate
             settings[setting].append(
-                Row(gpu, "fp32", seconds, float(row["batchsize"]), shares.get((row["instance_name"], *setting)))
+                Row(gpu, "fp32", seconds, number(row["batchsize"]), shares.get((row["instance_name"], *setting)))
             )
     for (model, dataset, batch, _), rows in settings.items():
         with_classes = [row for row in rows if row.shares]
@@ -149,10 +171,10 @@ def lambda_labs(folder: Path) -> Iterator[Pair]:
     runs: dict[tuple[str, str], dict[tuple[str, str, str], list[tuple[float | None, float]]]] = {}
     for row in records(folder, "lambda_summary"):
         gpu = known(row["gpu_name"])
-        if row["n_gpu"] == "1" and not row["caution"] and gpu:
+        rate = number(row["throughput_median"])
+        if row["n_gpu"] == "1" and not row["caution"] and gpu and rate:
             cells = runs.setdefault((row["task"], row["precision"]), defaultdict(list))
-            seconds = 1 / float(row["throughput_median"])
-            cells[row["suite"], row["pytorch"], gpu].append((number(row["batch_per_gpu"]), seconds))
+            cells[row["suite"], row["pytorch"], gpu].append((number(row["batch_per_gpu"]), 1 / rate))
     for (task, name), cells in runs.items():
         rows = {cell: typical(cell[2], precision(name, cell[2]), found) for cell, found in cells.items()}
         same = [(one, other) for one, other in itertools.permutations(rows, 2) if one[:2] == other[:2]]
@@ -189,8 +211,10 @@ def deep_learning_examples(folder: Path) -> Iterator[Pair]:
         elif row["batch_src"] != row["batch_dst"]:
             continue
         gpu = "A100-40GB" if number(row["mem_dst"]) == 40 else "A100-80GB"
-        throughputs = float(row["thr_v100"]), float(row["thr_a100"])
-        key = (row["framework"].lower(), row["model"], row["variant"], row["prec_dst"], gpu, *batches, *throughputs)
+        before, after = number(row["thr_v100"]), number(row["thr_a100"])
+        if not before or not after:
+            continue
+        key = (row["framework"].lower(), row["model"], row["variant"], row["prec_dst"], gpu, *batches, before, after)
         if key in seen:
             continue
         seen.add(key)
@@ -199,13 +223,13 @@ def deep_learning_examples(folder: Path) -> Iterator[Pair]:
         yield Pair(
             "dle_gpu_swap_v100_a100",
             group,
-            domain_of(row["model"].split("/")[-1]),
+            domain_of(row["model"]),
             f"{row['framework']} {what}",
-            Row("V100-16GB", precision(row["prec_src"], "V100-16GB"), 1 / throughputs[0], batches[0]),
+            Row("V100-16GB", precision(row["prec_src"], "V100-16GB"), 1 / before, batches[0]),
             Row(
                 gpu,
                 "fp32" if row["prec_dst"] == "FP32" else precision(row["prec_dst"], gpu),
-                1 / throughputs[1],
+                1 / after,
                 batches[1],
             ),
         )
@@ -221,15 +245,19 @@ def mlperf(folder: Path) -> Iterator[Pair]:
         source, target = known(row["src"]), known(row["dst"])
         if source is None or target is None or source == target or target not in EC2:
             continue
-        ends = [
-            Row(gpu, "fp16" if "fp16" in paths(gpu) else "bf16", 8 / float(row[f"thr_{side}"]), batch and batch / 8)
-            for gpu, side in ((source, "src"), (target, "dst"))
-            for batch in (number(row[f"gbs_{side}"]),)
-        ]
+        ends = []
+        for gpu, side in ((source, "src"), (target, "dst")):
+            rate, batch = number(row[f"thr_{side}"]), number(row[f"gbs_{side}"])
+            if rate:
+                ends.append(Row(gpu, "fp16" if "fp16" in paths(gpu) else "bf16", 8 / rate, batch and batch / 8))
+        if len(ends) < 2:
+            continue
         rounds = [row["round_src"], row["round_dst"]]
         apart = abs(ROUNDS.index(rounds[0]) - ROUNDS.index(rounds[1])) if set(rounds) <= set(ROUNDS) else len(ROUNDS)
         benchmark = row["benchmark"]
-        pair = Pair("mlperf_8gpu_swap_pairs", benchmark, domain_of(benchmark), " to ".join(rounds), ends[0], ends[1], True)
+        pair = Pair(
+            "mlperf_8gpu_swap_pairs", benchmark, domain_of(benchmark), " to ".join(rounds), ends[0], ends[1], True
+        )
         compared[benchmark, source, target].append((apart, pair))
     for found in compared.values():
         nearest = min(apart for apart, _ in found)
@@ -312,7 +340,8 @@ def stas00(folder: Path) -> Iterator[Pair]:
     """One language model, H200 and B200, over sequence lengths."""
     for row in records(folder, "stas00_h200_b200_step"):
         model = row["model"].split(" train")[0]
-        rows = [Row(gpu, "bf16", 1 / float(row[f"{gpu}_TFLOPS"])) for gpu in ("H200", "B200")]
+        rates = {gpu: number(row[f"{gpu}_TFLOPS"]) for gpu in ("H200", "B200")}
+        rows = [Row(gpu, "bf16", 1 / rate) for gpu, rate in rates.items() if rate]
         yield from in_turn("stas00_h200_b200_step", model, f"{row['seq_len_K']}K tokens", rows, "large language model")
 
 

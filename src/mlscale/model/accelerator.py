@@ -177,15 +177,16 @@ def _predict(
     else:
         kind = constants.kinds[kind_name] if kind_name else constants.other_kind
         shares = _usual_shares(kind, precision, source, source_path, here, constants)
-        host = constants.batch_exponent * math.log(batch_ratio)
-    ratio = shares[0] * math.exp(matrix) + shares[1] * math.exp(memory) + shares[2] * math.exp(host)
+    device = shares[0] * math.exp(matrix) + shares[1] * math.exp(memory)
+    same_batch = device + shares[2] * math.exp(host)
+    ratio = device + shares[2] * math.exp(host) * batch_ratio**constants.batch_exponent
     # Known classes were checked on FP32 paths only; elsewhere they are trusted no more than a total.
     checked = classes is not None and source_path == path == "fp32"
     spread = constants.known_classes if checked else constants.total_only
     variance = (
         spread.base**2
         + (spread.gap * (matrix - memory)) ** 2
-        + (spread.ratio * math.log(ratio)) ** 2
+        + (spread.ratio * math.log(same_batch)) ** 2
         + (constants.batch_log_sd * math.log(batch_ratio)) ** 2
         + (0.0 if kind_name or classes is not None else constants.unmeasured_kind_log_sd**2)
         + _unmeasured(source, source_path, constants)

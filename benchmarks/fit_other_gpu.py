@@ -1,8 +1,9 @@
 """Fits profiles/calibration/other_gpu.yaml again from the published measurements.
 
-    python benchmarks/fit_other_gpu.py ../shared/validation [--check]
+    python benchmarks/fit_other_gpu.py ../shared/validation [--check | --halves]
 
-`--check` says what each half of the groups would have promised for the other half, and writes nothing.
+`--check` says whether the file still is what the fit gives, `--halves` what each half of the groups would have promised
+for the other half; neither writes anything.
 """
 
 from __future__ import annotations
@@ -41,15 +42,21 @@ NONE_YET = (0.0, 0.0, 0.0)
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="laid out as ../shared/validation")
-    parser.add_argument("--check", action="store_true", help="only tell how each half of the groups predicts the other")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="only tell whether the file is what the fit gives")
+    what.add_argument("--halves", action="store_true", help="only tell how each half of the groups predicts the other")
     options = parser.parse_args()
     found = pairs(options.folder)
     if not found:
         parser.error(f"{options.folder}: none of the tables is there")
-    if options.check:
-        check(found)
+    if options.halves:
+        halves(found)
         return 0
     constants = fitted(found)
+    if options.check:
+        apart = furthest(document(constants), yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
+        print(f"{SHIPPED}: {'as fitted' if apart < 0.01 else f'up to {apart:.1%} off what the fit gives'}")
+        return int(apart >= 0.01)
     SHIPPED.write_text(HEAD + yaml.safe_dump(document(constants), sort_keys=False, width=120), encoding="utf-8")
     print(f"{SHIPPED}: {len(constants.groups)} groups, {len(found)} pairs")
     return 0
@@ -169,11 +176,22 @@ def document(constants: OtherGpuConstants) -> dict[str, Any]:
     }
 
 
+def furthest(one: Any, other: Any) -> float:
+    """The largest relative difference of two documents' numbers; infinite where they do not have the same keys."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        if one.keys() != other.keys():
+            return math.inf
+        return max((furthest(one[key], other[key]) for key in one if key != "date"), default=0.0)
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return abs(one - other) / max(abs(one), abs(other), 1e-30) if abs(one - other) > 1e-3 else 0.0
+    return 0.0 if one == other else math.inf
+
+
 def spread_of(spread: Any) -> dict[str, float]:
     return {name: round(getattr(spread, name), 4) for name in ("base", "gap", "ratio")}
 
 
-def check(found: Sequence[Pair]) -> None:
+def halves(found: Sequence[Pair]) -> None:
     """Fits each half of the groups and predicts the other half with it, for four ways of halving."""
     names = sorted({name_of(pair) for pair in found})
     for seed in range(4):

@@ -230,6 +230,56 @@ def test_every_accelerator_of_ec2_has_constants_or_a_generation() -> None:
     assert {"blackwell", "hopper", "ada", "ampere"} <= set(CONSTANTS.generations)
 
 
+def test_the_fit_saw_the_same_data_sheets_as_the_catalog() -> None:
+    from benchmarks.published.other_gpu_sheets import EC2, accelerators
+
+    from mlscale.catalog.read import load
+
+    catalog, sheets = load().accelerators, accelerators()
+    for name in EC2:
+        assert catalog[name].memory_bytes_per_s == sheets[name].memory_bytes_per_s, name
+        assert dict(catalog[name].peak_flops) == dict(sheets[name].peak_flops), name
+
+
+@pytest.mark.parametrize(
+    ("model", "domain"),
+    [
+        ("Translation/Transformer", "language"),
+        ("Translation/GNMT", "recurrent"),
+        ("Recommendation/NCF", "recommender"),
+        ("Classification/ConvNets/efficientnet", "image classification"),
+        ("Forecasting/TFT", "other"),
+        ("LeNet5", "image classification"),
+        ("gpt3", "large language model"),
+        ("llama2_70b_lora", "large language model"),
+        ("unet3d", "segmentation"),
+        ("bert_base_squad", "language"),
+    ],
+)
+def test_published_models_are_put_in_their_domain(model: str, domain: str) -> None:
+    pytest.importorskip("numpy")
+    from benchmarks.published.other_gpu_tables import domain_of
+
+    assert domain_of(model) == domain
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1,671", 1671), ("32k", 32768), ("8.5e-05", 8.5e-05), ("", None), ("nan", None), ("0", None), ("*7*", None)],
+)
+def test_figures_as_the_tables_write_them(text: str, value: float | None) -> None:
+    from benchmarks.published.other_gpu_tables import number
+
+    assert number(text) == value
+
+
+def test_a_folder_without_tables_predicts_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    from benchmarks.published.other_gpu import outcomes
+
+    assert outcomes(tmp_path) == []
+
+
 @pytest.mark.skipif(not VALIDATION.is_dir(), reason="the published tables are not beside the repository")
 def test_published_pairs_whose_group_was_left_out() -> None:
     """Six groups, each left out of the fit of all the others: better than the peaks, and mostly inside the interval."""

@@ -22,9 +22,9 @@ from mlscale.model.accelerator import (
     OtherGpuConstants,
     Speed,
     Spread,
-    _small_kernels,
     fitted_path,
     path_on,
+    smallness_of_kernels,
 )
 
 Key = tuple[str, ...]
@@ -147,7 +147,7 @@ class Design:
                 if source.shares:
                     source_path = path_on(sheets[source.gpu], source.precision)
                     assert source_path is not None
-                    small = _small_kernels(list(source.shares), sheets[source.gpu], source_path)
+                    small = smallness_of_kernels(list(source.shares), sheets[source.gpu], source_path)
                     host.append((i, at("chip host", chip), 1.0))
                     for part in (matrix, memory):
                         part.append((i, at("small kernels", chip), -small))

@@ -172,7 +172,7 @@ def _predict(
     kind_name = kind_of(domain, constants)
     if classes is not None:
         shares = [one / seconds for one in classes]
-        fine = (here.small_kernels - there.small_kernels) * _small_kernels(shares, source, source_path)
+        fine = (here.small_kernels - there.small_kernels) * smallness_of_kernels(shares, source, source_path)
         matrix, memory, host = matrix + fine, memory + fine, there.host - here.host
     else:
         kind = constants.kinds[kind_name] if kind_name else constants.other_kind
@@ -226,7 +226,7 @@ def fitted_path(path: Precision) -> Precision:
     return "fp16" if path == "bf16" else path
 
 
-def _small_kernels(shares: list[float], source: Accelerator, path: Precision) -> float:
+def smallness_of_kernels(shares: list[float], source: Accelerator, path: Precision) -> float:
     """How small the kernels are: log of host time per unit of the device's work, around what is usual."""
     device = max(1 - shares[2], SMALL_SHARE)
     peak = source.peak_flops[path] / REFERENCE_FLOPS

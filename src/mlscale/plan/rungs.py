@@ -7,22 +7,45 @@ that changes the machine re-walks the ones below it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from mlscale.catalog.types import FileSystem, Instance
 from mlscale.ladder.result import RungName
+from mlscale.model.fetch import served_by
 from mlscale.plan.predict import gpus_of
 from mlscale.plan.setup import Case, Setup
 
 NODE_COUNTS = (2, 4, 8, 16, 32, 64)
 HOST_COUNTS = (1, 2, 4, 8)
+SERVER_COUNTS = (2, 4, 8)
+COPIED = ("instance-nvme", "ram-disk", "ebs-gp3")  # of the stores that each node of a cluster would have a copy of
 FIRST_STORE = "s3-standard"  # the paper: the usual target of training datasets
 INFERENCE_ONLY = ("Inferentia", "Inferentia2", "Qualcomm-AI100")  # cannot train
 PORTABLE = ("NVIDIA", "x86_64")  # where training code runs as it is; others only where their family or type is named
 
 
 def stores(case: Case) -> tuple[FileSystem, ...]:
-    """The file systems that may be used."""
-    return case.constraints.file_systems or tuple(case.facts.catalog.file_systems.values())
+    """The file systems that may be used; a parallel one on the servers that it takes."""
+    named = case.constraints.file_systems or tuple(case.facts.catalog.file_systems.values())
+    return tuple(served for store in named for served in _served(case, store))
+
+
+def _served(case: Case, store: FileSystem) -> tuple[FileSystem, ...]:
+    """A parallel file system on 2, 4 or 8 of the machines with NVMe that read a byte for the least money."""
+    if store.kind != "parallel" or store.usd_per_gb_month > 0:
+        return (store,)
+    region = case.constraints.regions[0]
+    sold = [h for h in case.facts.catalog.hosts.values() if h.nvme_bytes_per_s and region in h.on_demand]
+    if not sold:
+        return (store,)
+    server = min(
+        sold, key=lambda h: h.on_demand[region].usd_per_hour / min(h.network_bytes_per_s, h.nvme_bytes_per_s or 1)
+    )
+    usd = server.on_demand[region].usd_per_hour
+    return tuple(
+        replace(served_by(store, server, count, usd), service=f"{store.service} ({count} × {server.name})")
+        for count in SERVER_COUNTS
+    )
 
 
 def allowed(case: Case, instance: Instance) -> bool:
@@ -55,7 +78,7 @@ def cpu_to_gpu(case: Case) -> Iterator[Setup]:
     if case.start is not None and gpus_of(case.start.instance) > 0:
         return
     workers = case.constraints.workers
-    store = case.constraints.file_systems or (case.facts.catalog.file_systems[FIRST_STORE],)
+    store = stores(case) if case.constraints.file_systems else (case.facts.catalog.file_systems[FIRST_STORE],)
     for instance in accelerated(case):
         if instance.accelerators == 1:
             for file_system in store:
@@ -116,17 +139,19 @@ def shared_stores(case: Case) -> tuple[FileSystem, ...]:
 
 def bigger_gpu(case: Case) -> Iterator[Setup]:
     """Every machine with one accelerator, more CPUs beside the same one included."""
+    choice = stores(case)
     for instance in accelerated(case):
         if gpus_of(instance) == 1 and (case.constraints.nodes or 1) == 1:
-            for file_system in stores(case):
+            for file_system in choice:
                 yield Setup("bigger_gpu", instance, 1, file_system, case.constraints.workers)
 
 
 def multi_gpu_node(case: Case) -> Iterator[Setup]:
     """Every machine with several."""
+    choice = stores(case)
     for instance in accelerated(case):
         if gpus_of(instance) > 1 and (case.constraints.nodes or 1) == 1:
-            for file_system in stores(case):
+            for file_system in choice:
                 yield Setup("multi_gpu_node", instance, 1, file_system, case.constraints.workers)
 
 
@@ -135,10 +160,11 @@ def cluster(case: Case) -> Iterator[Setup]:
     counts = [n for n in NODE_COUNTS if n <= case.constraints.max_nodes]
     if case.constraints.nodes is not None:
         counts = [case.constraints.nodes] if case.constraints.nodes > 1 else []
+    choice = [s for s in stores(case) if s.shared or s.name in COPIED or s in case.constraints.file_systems]
     for instance in accelerated(case):
         if instance.placement_group:
             for nodes in counts:
-                for file_system in stores(case):
+                for file_system in choice:
                     yield Setup("cluster", instance, nodes, file_system, case.constraints.workers)
 
 

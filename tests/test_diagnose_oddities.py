@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import inject
 from tests.running import EXAMPLE, JOBS, ROOT, diagnose, environment, job
 from tests.virtual_nvml.gpu import build_driver, make_state
 
@@ -54,6 +55,50 @@ def test_short_epochs_with_new_workers_each(tmp_path: Path, files: Path, gpu: di
     assert seen.truth is not None
     assert seen.value("throughput") == pytest.approx(seen.truth.samples_per_s, rel=0.03)
     assert seen.report["job"]["loader"]["workers"] == 2
+
+
+def test_epochs_so_short_that_starting_their_workers_shows(tmp_path: Path, files: Path, gpu: dict[str, str]) -> None:
+    log = tmp_path / "log"
+    command = [*JOBS, "files", "--data", str(files), "--workers", "2", "--step-ms", "40", "--epoch", "8"]
+    with job(command, log, **gpu) as pid:
+        seen = diagnose(pid, log, **gpu)
+    assert seen.verdict == "loader_workers"
+    assert "persistent_workers=True" in seen.report["next_step"]["actions"][0]
+    assert "start of each epoch" in seen.report["verdict"]["headline"]
+    assert seen.truth is not None
+    assert seen.value("throughput") == pytest.approx(seen.truth.samples_per_s, rel=0.05)
+
+
+def test_a_cold_first_epoch(tmp_path: Path, gpu: dict[str, str]) -> None:
+    """The first pass over the data comes from a slow disk, the next ones from memory: these are the steady ones."""
+    log, folder = tmp_path / "log", tmp_path / "data"
+    folder.mkdir()
+    for number in range(192):
+        (folder / f"{number:03}.bin").write_bytes(os.urandom(1 << 20))
+    for path in folder.iterdir():  # once, so that what is read stays
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
+    command = [*JOBS, "files", "--data", str(folder), "--workers", "2", "--step-ms", "100", "--epoch", "12"]
+    with (
+        inject.throttled_reads(folder, 25_000_000) as prefix,
+        job(command, log, prefix=prefix, ready_steps=1, **gpu) as pid,
+    ):
+        seen = diagnose(pid, log, **gpu, duration_s=25)
+    assert "cold epoch" in [phase["name"] for phase in seen.report["window"]["phases"]]
+    assert seen.verdict != "storage"
+
+
+def test_tar_shards(tmp_path: Path, gpu: dict[str, str]) -> None:
+    """WebDataset, in a DataLoader of its own."""
+    log = tmp_path / "log"
+    shards = [sys.executable, "-m", "benchmarks.jobs.shards", "--data", str(tmp_path / "shards"), "--workers", "1"]
+    with job([*shards, "--step-ms", "5"], log, **gpu) as pid:
+        seen = diagnose(pid, log, **gpu)
+    assert seen.verdict == "loader_workers"
+    assert seen.truth is not None
+    assert seen.value("data_wait_fraction") == pytest.approx(seen.truth.data_wait_fraction, abs=0.03)
 
 
 @pytest.mark.parametrize("option", ["--spawn", "--iterable", "--persistent"])

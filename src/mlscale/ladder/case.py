@@ -17,6 +17,7 @@ WAIT_LARGEST = 0.07
 HOST_LARGEST = 0.15  # each loop has some Python, and takes its batches over: a cause only where it is plain
 WORTH = 1.10  # a step that brings less than this is none: a tenth is what a rerun can tell from noise
 FAST_STORE_ERROR = 0.10  # of a promise about another store (target in research/diagnosing.md, section 8)
+TURNOVER_LEAST = 0.5  # of the gain from workers that outlive an epoch: the loop's own work between epochs stays
 STORE_LEFT = 0.02  # of the waiting that stays on a local store: flash answers in 0.1 ms where others take 5 to 50
 
 
@@ -43,6 +44,17 @@ class Case:
         """Loader workers now."""
         loader = self.profile.job.loader
         return loader.workers if loader is not None else 0
+
+    @property
+    def turnover(self) -> float:
+        """Share of the time that the loop waits at the turn of an epoch: what the pipeline at work does not explain."""
+        known, loader, demand = self.known, self.profile.job.loader, self.profile.demand
+        if known is None or demand is None or loader is None or not loader.workers or not self.profile.epochs_seen:
+            return 0.0
+        if loader.persistent_workers:
+            return 0.0
+        lost = 1 - demand.batches_per_s / max(throughput(known.pipeline), 1e-9)
+        return max(self.share("start"), min(lost, self.lost("data")))
 
     def share(self, name: str) -> float:
         """A share of the training thread's time, 0 where there was no training."""
@@ -86,6 +98,17 @@ def case_of(profile: JobProfile) -> Case:
         speedup(known, without_core_limit, extra_error=FAST_STORE_ERROR),
         speedup(known, lambda p: dataclasses.replace(p, step_s=p.step_s / 1000, queue_s=0.0, step_cpu_s=0.0)),
     )
+
+
+def kept_workers(case: Case) -> SpeedUp | None:
+    """The gain when workers outlive the epoch. Its first batch is still waited for."""
+    known, demand, turnover = case.known, case.profile.demand, case.turnover
+    if known is None or demand is None or turnover <= 0:
+        return None
+    epochs_per_s = case.profile.epochs_seen / max(case.profile.window.steady_s, 1e-9)
+    still = min(turnover, epochs_per_s * (known.pipeline.prepare_cpu_s + known.pipeline.store_s))
+    value = 1 / (1 - turnover + still)
+    return SpeedUp(value, 1 + (value - 1) * TURNOVER_LEAST, 1 / (1 - turnover))
 
 
 def outside(pipeline: Pipeline, workers: int) -> Pipeline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from mlscale.ladder.case import Case
+from mlscale.ladder.case import WORTH, Case
 from mlscale.ladder.result import Bottleneck, NextStep, RungResult, SpeedUp
 from mlscale.ladder.rungs.data_store import describe
 from mlscale.ladder.rungs.trim_preprocessing import heaviest
@@ -25,6 +25,8 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
     if bottleneck == "loader_workers":
         if not case.workers:
             return f"{who} waits {data} of the time: the training thread loads each batch itself (num_workers=0)."
+        if case.more_workers is not None and case.more_workers.value < WORTH:
+            return f"{who} waits {data} of the time for data, most of it at the start of each epoch: the workers start anew."
         if workers is not None and workers.io_wait > workers.compute:
             now = count(case.workers, "worker")
             return f"{who} waits {data} of the time for data: {now} wait for the store one read at a time; more can wait at once."
@@ -104,7 +106,7 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
         found.append(f"A worker's time ({case.workers} of them): {shares}.")
     if cpu is not None:
         found.append(f"The job uses {cores(cpu.job_cores)} of {cores(cpu.limit_cores)}.")
-    if bottleneck in ("storage", "loader_workers") and case.store is not None and case.store.why:
+    if bottleneck in ("storage", "loader_workers") and case.store is not None and case.store.why and case.store.where != "?":
         found.append(f"{describe(case.store)[0].upper()}{describe(case.store)[1:]}: {case.store.why}.")
     if case.known is not None and case.more_workers is not None and bottleneck in ("storage", "preprocessing"):
         found.append(f"The model gives {case.more_workers.value:.2f} times at best for any other number of workers.")

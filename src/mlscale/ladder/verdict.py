@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlscale.ladder.case import HOST_LARGEST, WAIT_LARGEST, WAIT_TOTAL, WORTH, Case
+from mlscale.ladder.case import HOST_LARGEST, WAIT_LARGEST, WAIT_TOTAL, WORTH, Case, kept_workers
 from mlscale.ladder.result import Bottleneck
 
 UNDERFILLED_SM = 0.35  # of the SMs at work while "busy" (GPM): below, kernels are too small to fill the GPU
@@ -39,6 +39,9 @@ def data_side(case: Case) -> Bottleneck:
         return "loader_workers"
     store = case.faster_store.value if case.faster_store else 1.0
     cores = case.endless_cores.value if case.endless_cores else 1.0
+    kept = kept_workers(case)
+    if kept is not None and kept.value > max(store, cores):
+        return "loader_workers"  # it is started anew too often
     return "storage" if store > cores else "preprocessing"
 
 

@@ -14,8 +14,12 @@ from mlscale.recording import Counter, Fact, Recorder, Stack, StackFrame, Thread
 
 _ITERATORS = tuple(name for kind in LOADERS for name in kind.iterators)
 _WAITS = tuple(place for kind in LOADERS for place in kind.waits)
+_STARTS = tuple(place for kind in LOADERS for place in kind.starts)
 _COUNTER_OF = {name: kind.counter for kind in LOADERS for name in kind.iterators}
 _FIND_EVERY_S = 1.0  # a walk over all variables of the training thread's frames, for the loop's iterator
+_SLOT_S = 1.0  # for which an attribute's place is taken for the same
+_SHORTER_EPOCH_S = 1.0  # the same: while epochs are that short, each look counts, or whole ones would go by unseen
+_SHORT_EPOCH_S = 5.0  # since the last epoch began: while epochs are that short, the walk is made with each count
 _IMAGE_EVERY_S = 1.0
 _COUNT_EVERY_S = 0.2  # dates a batch to a tenth of a second on average: 0.5 % of a rate over 15 s
 _WORKER_COUNT_EVERY_S = 1.0
@@ -37,6 +41,7 @@ class _Places:
     worker_loop: int | None
     resize: int | None
     leaf_is_queue: bool
+    starts: bool  # the loader builds or ends its iterator
 
 
 def _depth(frames: list[Frame], function: str, file: str) -> int | None:
@@ -70,6 +75,8 @@ class Watched:
         self._iterators: dict[int, int] = {}
         self._slot: tuple[int, float] | None = None
         self._found_at = self._image_at = -10.0
+        self._turned_at = -10.0  # when an epoch was last seen to begin
+        self._last_count = -1
         self._worker_batch: int | None = None
         self._attempts = 0
 
@@ -176,7 +183,8 @@ class Watched:
             if places.wait is not None and t - self._learned_at >= _SAME_S:
                 self._learned_at = t
                 self._learn_edges(addresses, places.wait)
-            if t - self._counted_at >= _COUNT_EVERY_S:
+            quick = t - self._turned_at < _SHORTER_EPOCH_S
+            if quick or t - self._counted_at >= _COUNT_EVERY_S:
                 self._counted_at = t
                 self._count(codes, addresses, places, t)
         elif places.worker_loop is not None and t - self._counted_at >= _WORKER_COUNT_EVERY_S:
@@ -227,23 +235,29 @@ class Watched:
             _depth(frames[:4], "resize", "PIL/Image.py"),
             # The leaf is the connection's own code; the queue is a few frames above it.
             any(frame.filename.endswith("multiprocessing/queues.py") for frame in frames[:6]),
+            on_stack(tuple(map(_plain, frames)), _STARTS),
         )
         return known
 
     def _count(self, codes: tuple[int, ...], addresses: list[int], places: _Places, t: float) -> None:
         """Records how many batches the loop was given."""
         interpreter = self.interpreter
-        if interpreter is None:
-            return
+        if interpreter is None or places.starts:
+            return  # attributes move while an iterator is built
         found = self._current_iterator(codes, addresses, places, t)
         if found is not None and found != self._iterator:
-            self._iterator, self._slot = found, None
+            self._turned_at = t if self._iterators else self._turned_at
+            self._iterator, self._slot, self._last_count = found, None, -1
             if found not in self._iterators:
                 self._iterators[found] = len(self._iterators)
                 self._describe(found, t)
         if self._iterator is None:
             return
-        if self._slot is None or t - self._slot[1] > 1.0:
+        value = None
+        if self._slot is not None and t - self._slot[1] <= _SLOT_S:
+            value = interpreter.int_in(self._slot[0])
+        if value is None or value == self._last_count:
+            # Nothing counted; or the next epoch's iterator, at the same address with its attributes elsewhere.
             kind = interpreter.type_name(self._iterator)
             name = _COUNTER_OF.get(kind)
             place = interpreter.slot(self._iterator, name) if name else None
@@ -252,8 +266,13 @@ class Watched:
                 self._iterator, self._slot = None, None
                 return
             self._slot = (place, t)
-        value = interpreter.int_in(self._slot[0])
+            value = interpreter.int_in(place)
+            if value is None:
+                self._slot, self._turned_at = None, t  # look for the iterator anew
         if value is not None and 0 <= value < 1 << 40:
+            if value < self._last_count:  # another iterator at the same address
+                self._turned_at = t
+            self._last_count = value
             self._recorder.add(Counter(t, self.pid, f"yielded#{self._iterators[self._iterator]}", value))
 
     def _current_iterator(self, codes: tuple[int, ...], addresses: list[int], places: _Places, t: float) -> int | None:
@@ -265,7 +284,10 @@ class Watched:
             found = interpreter.local(self._frame(codes, addresses, places.next), "self")
             if found and interpreter.type_name(found) in _ITERATORS:
                 return found
-        if t - self._found_at < _FIND_EVERY_S:
+        often = t - self._turned_at < _SHORT_EPOCH_S
+        if self._iterator is not None and not interpreter.is_alive(self._iterator):
+            self._iterator, self._slot, often = None, None, True  # its epoch has ended
+        if not often and t - self._found_at < _FIND_EVERY_S:
             return None
         self._found_at = t
         for depth in range(min(len(codes), 40)):

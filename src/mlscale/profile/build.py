@@ -93,7 +93,7 @@ def build_profile(recording: Recording) -> JobProfile:
     )
     if not_steady:
         thread = None
-    cpu = _cpu(recording, totals, spans, roles, thread, by_worker, threads, throttled)
+    cpu = _cpu(recording, totals, spans, roles, thread, by_worker, threads, throttled, loader)
     found_stores = _stores(recording, totals, spans, roles, main, by_thread, by_worker, loader, inline)
     rates = [timeline.rate(p, spans) for p in counted]
     known_rates = [r for r in rates if r is not None]
@@ -153,6 +153,7 @@ def build_profile(recording: Recording) -> JobProfile:
         oversized=oversized,
         measurements=measured,
         warnings=tuple(dict.fromkeys(warnings + list(gpu.warnings))),
+        epochs_seen=sum(timeline.inside(t, spans) for t in lead.resets) if lead is not None else 0,
         not_steady_reason=not_steady,
     )
 
@@ -307,6 +308,20 @@ def _throttled(totals: Totals, spans: Sequence[Span]) -> float | None:
     return totals.machine_rate("throttled_s", spans)
 
 
+def _with_short_lived(
+    job: float, worker_cores: float, by_worker: Mapping[int, Sequence[workers.WorkerLook]], loader: Loader | None
+) -> tuple[float, float]:
+    """Cores of the job and of its workers. Workers that live for less than two readings of their CPU time (short epochs)
+    leave no totals; then the looks at them say how much they computed."""
+    looks = [look for own in by_worker.values() for look in own]
+    if loader is None or loader.worker_kind != "process" or not looks:
+        return job, worker_cores
+    seen = loader.workers * sum(look.what == "compute" for look in looks) / len(looks)
+    if worker_cores >= seen / 2:
+        return job, worker_cores
+    return job + seen - worker_cores, seen
+
+
 def _cpu(
     recording: Recording,
     totals: Totals,
@@ -316,6 +331,7 @@ def _cpu(
     by_worker: Mapping[int, Sequence[workers.WorkerLook]],
     threads: Mapping[int, Sequence[workers.WorkerLook]],
     throttled: float | None,
+    loader: Loader | None,
 ) -> Cpu | None:
     header = recording.header
     job = totals.rate(roles.everyone, lambda s: s.cpu_s, spans)
@@ -339,6 +355,7 @@ def _cpu(
             exact = thread_shares([look.sample for look in looks], spans)
             worker_cores += exact[0] if exact else 0.0
         training_cores = max(0.0, training_cores - worker_cores)
+    job, worker_cores = _with_short_lived(job, worker_cores, by_worker, loader)
     machine = totals.machine_rate("cpu_s", spans)
     return Cpu(
         limit_cores=limit,

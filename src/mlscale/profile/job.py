@@ -99,6 +99,7 @@ class TrainingThread:
     queue: float = 0.0  # runnable without a core, whatever the activity
     queue_data: float = 0.0  # the part of `queue` within `data`
     gil: float = 0.0  # part of `host`: waiting for the interpreter lock, which the loader's threads hold
+    start: float = 0.0  # part of `data`: starting or ending workers, at the turn of an epoch
     receive: float = (
         0.0  # part of `data`: taking a batch over from a worker (unpickling, mapping); no worker speeds it up
     )
@@ -224,4 +225,5 @@ class JobProfile:
     oversized: Oversized | None = None
     measurements: Mapping[str, Measured] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    epochs_seen: int = 0  # that began within the steady window
     not_steady_reason: str | None = None  # why `training` is None, and what to do

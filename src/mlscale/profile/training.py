@@ -171,6 +171,7 @@ def divide(
         cpu=cpu,
         data_cpu=data_runs if inline else 0.0,
         data_io_wait=data_io if inline else 0.0,
+        start=share("start"),
         receive=0.0 if inline else data_runs,
         queue=runs_share * (1 - on_core),
         queue_data=(1 - on_core) * sum_of(lambda look: look.what in _DATA and look.sample.state == "R"),

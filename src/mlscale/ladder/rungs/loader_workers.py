@@ -1,6 +1,6 @@
 """Rung 2: can the machine take more workers that prepare data?"""
 
-from mlscale.ladder.case import WORTH, Case
+from mlscale.ladder.case import WORTH, Case, kept_workers
 from mlscale.ladder.result import RungResult
 from mlscale.ladder.rung import Rung, Threshold
 from mlscale.ladder.wording import cores, count, pct, times
@@ -26,6 +26,13 @@ def check(case: Case) -> RungResult:
     if best is None or gain is None:
         because = "How the workers' time divides could not be seen, so that more of them cannot be judged."
         return RungResult("loader_workers", "unknown", because, EVIDENCE, citation=CITATION)
+    kept = kept_workers(case)
+    if case.bottleneck == "loader_workers" and gain.value < WORTH and kept is not None:
+        because = (
+            f"The loop waits {pct(case.turnover)} of the time at the turn of epochs ({case.profile.epochs_seen} were seen): "
+            "each starts its workers anew."
+        )
+        return RungResult("loader_workers", "climb", because, EVIDENCE, kept, _keep(case), CITATION)
     if case.bottleneck == "loader_workers":
         return RungResult(
             "loader_workers", "climb", _because(case, best), EVIDENCE, gain, actions_of(case, best), CITATION
@@ -33,6 +40,14 @@ def check(case: Case) -> RungResult:
     limit = "the store is at its limit" if case.bottleneck == "storage" else _core_limit(case)
     because = f"More workers would bring {times(gain)} at best: {limit}."
     return RungResult("loader_workers", "blocked", because, EVIDENCE, gain, (), CITATION)
+
+
+def _keep(case: Case) -> tuple[str, ...]:
+    """Workers that outlive an epoch; where they do, the epoch itself can be longer."""
+    return (
+        f"DataLoader(..., num_workers={case.workers}, persistent_workers=True)",
+        "Or make epochs longer: a sampler that goes through the data several times",
+    )
 
 
 def _because(case: Case, best: int) -> str:

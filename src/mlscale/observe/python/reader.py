@@ -241,9 +241,16 @@ class Interpreter:
                 except Torn:
                     continue
                 name = self.type_name(slot)
-            if name and name.endswith(tuple(suffixes)):
+            if name and name.endswith(tuple(suffixes)) and self.is_alive(slot):
                 return slot
         return None
+
+    def is_alive(self, obj: int) -> bool:
+        """Whether anything holds an object: pointers to freed ones lie about beyond a frame's own variables."""
+        try:
+            return bool(self._memory.word(obj) & 0xFFFF_FFFF)  # ob_refcnt; 32 bits of it from 3.12 on
+        except Torn:
+            return False
 
     def type_name(self, obj: int) -> str:
         """Name of an object's type, "" where it is none."""

@@ -9,10 +9,12 @@ from typing import get_args
 from mlscale.ladder.case import WORTH
 from mlscale.ladder.result import Bottleneck, NextStep, RungName, RungResult, SpeedUp, Status, Verdict
 from mlscale.ladder.rungs import RUNGS as LADDER
+from mlscale.model.estimate import Z_90
 from mlscale.plan.price import has_goal
-from mlscale.plan.result import Candidate, Goal
+from mlscale.plan.result import Candidate, Goal, Interval
 from mlscale.plan.setup import Case, Plan, RungPlan
 
+SUREST, UNASKED = 0.97, 0.8  # confidence where nothing is near its limit; where nothing was asked
 SAME_MACHINE_ERROR = 0.05  # of a ratio on one machine, 90 %: what the models of loader and store add
 
 
@@ -236,20 +238,30 @@ def headline(plan: Plan) -> str:
 
 
 def confidence(plan: Plan) -> float:
-    """That the choice meets the goal, by its interval: from even chances to nearly sure."""
+    """The chance that the choice meets the goal, from its intervals: log-normal, the goal's parts taken at their worst."""
     goal, index = plan.case.goal, plan.pick
     chosen = plan.baseline if plan.met_already else plan.candidates[index] if index is not None else None
     if chosen is None or not has_goal(goal):
-        return 0.8
-    found = 0.95
-    if goal.deadline_hours is not None and chosen.hours.high > goal.deadline_hours:
-        found = 0.7
-    if goal.samples_per_second is not None and chosen.samples_per_second.low < goal.samples_per_second:
-        found = min(found, 0.7)
-    if goal.budget_usd is not None:
-        worst = chosen.cost_usd.compute * chosen.hours.high / max(chosen.hours.value, 1e-9) + chosen.cost_usd.storage
-        found = min(found, 0.95 if worst <= goal.budget_usd else 0.7)
-    return found
+        return UNASKED
+    found = [SUREST]
+    if goal.deadline_hours is not None:
+        found.append(_chance(goal.deadline_hours, chosen.hours))
+    if goal.samples_per_second is not None:
+        found.append(1 - _chance(goal.samples_per_second, chosen.samples_per_second))
+    if goal.budget_usd is not None and chosen.cost_usd.compute > 0:
+        left = goal.budget_usd - chosen.cost_usd.storage
+        found.append(_chance(left / chosen.cost_usd.compute * chosen.hours.value, chosen.hours))
+    return round(min(found), 2)
+
+
+def _chance(limit: float, interval: Interval) -> float:
+    """That a figure with this 90 % interval stays below a limit."""
+    if limit <= 0:
+        return 0.0
+    log_sd = math.log(interval.high / interval.low) / (2 * Z_90)
+    if log_sd <= 0:
+        return float(interval.value <= limit)
+    return 0.5 * (1 + math.erf(math.log(limit / interval.value) / log_sd / math.sqrt(2)))
 
 
 def next_step_of(plan: Plan) -> NextStep:

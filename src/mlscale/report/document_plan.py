@@ -61,8 +61,10 @@ def name_of(candidate: Candidate) -> str:
 
 
 def _summary(plan: Recommendation) -> Iterable[Said]:
-    sure = words.confidence(plan.verdict.confidence)
-    yield Said("Verdict", line(strong(plan.verdict.bottleneck.replace("_", " ")), f", {sure}"))
+    start = plan.baseline
+    if start is not None:
+        told = f" takes {words.hours(start.hours.value)}, bound by {start.bottleneck.replace('_', ' ')}"
+        yield Said("Start", line(strong(name_of(start)), told))
     if plan.pick is None and _met(plan):
         yield Said("Take", line(strong("nothing"), ": the goal is met as it is"))
     elif plan.pick is None:
@@ -76,6 +78,8 @@ def _summary(plan: Recommendation) -> Iterable[Said]:
         cost = pick.cost_usd
         parts = f"compute {words.usd(cost.compute)}, storage {words.usd(cost.storage)}"
         yield Said("It costs", line(f"{words.usd(cost.total)} ({parts})"), Figure(words.usd(cost.total), "Cost", parts))
+    if plan.pick is not None or _met(plan):
+        yield Said("How sure", line(f"{words.confidence(plan.verdict.confidence)} that it meets the goal"))
     if plan.next_step.actions:
         yield Said("First step", said(plan.next_step.actions[0]))
 

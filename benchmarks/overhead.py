@@ -27,9 +27,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from tests.running import EXAMPLE, environment, job, rows_of
+
 from mlscale.observe import proc
 from mlscale.observe.machine import machine_cpu_s
-from tests.running import EXAMPLE, environment, job, rows_of
 
 ONE_EPOCH = ("--epoch-samples", "1000000", "--seconds", "3000")  # its end would start workers anew
 JOBS = {

@@ -231,11 +231,11 @@ def _possible(limits: Constraints, catalog: Catalog) -> None:
         if not kept:
             names = ", ".join(sorted({i.name for i in left})[:4])
             problem = {
-                "--efa": f"none of {names} has EFA. Leave --efa out, or allow other families.",
+                "--efa": f"None of {names} has EFA. Leave --efa out, or allow other families.",
                 "retirement": f"AWS no longer offers {names}. Name current types (see `mlscale catalog list`).",
-                "--region": f"{names} cannot be had in {', '.join(limits.regions)}. Name another --region.",
+                "--region": f"--region: {names} cannot be had in {', '.join(limits.regions)}. Name another.",
             }.get(what, f"{what} leaves no type with an accelerator.")
-            raise UsageProblem(problem[0].upper() + problem[1:])
+            raise UsageProblem(problem)
         left = kept
 
 

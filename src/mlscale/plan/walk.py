@@ -222,7 +222,7 @@ def headline(plan: Plan) -> str:
         chosen = plan.candidates[plan.pick]
         return f"Take {describe(chosen)}: {figures(chosen)}."
     if not plan.candidates:
-        return "Nothing that is allowed can run this job."
+        return f"Nothing that is allowed can run this job{_first_reason(plan)}."
     cheapest, fastest = plan.candidates[plan.cheapest or 0], plan.candidates[plan.fastest or 0]
     if not has_goal(goal):
         return (
@@ -235,6 +235,12 @@ def headline(plan: Plan) -> str:
         f"for ${fastest.cost_usd.total:,.0f}, the cheapest {duration(cheapest.hours.value)} "
         f"for ${cheapest.cost_usd.total:,.0f}."
     )
+
+
+def _first_reason(plan: Plan) -> str:
+    """What struck most of what was weighed."""
+    reasons = [reason for rung in plan.rungs for reason in rung.rejected]
+    return f": {reasons[0].rstrip('.')}" if reasons else ""
 
 
 def confidence(plan: Plan) -> float:
@@ -274,7 +280,8 @@ def next_step_of(plan: Plan) -> NextStep:
         return NextStep(rung, actions_of(plan, chosen), _gain(plan, chosen))
     goal = plan.case.goal
     if not plan.candidates:
-        return NextStep(None, ("Allow other families, regions or file systems.",))
+        reasons = dict.fromkeys(reason for rung in plan.rungs for reason in rung.rejected)
+        return NextStep(None, ("Allow other families, regions, purchases or file systems", *list(reasons)[:4]))
     if not has_goal(goal):
         return NextStep(None, ("Give a goal: --deadline 24h, --budget 300 or --samples-per-second 2000.",))
     found = []

@@ -123,6 +123,8 @@ def _sections(plan: Recommendation) -> Iterable[Section]:
         yield Section(after.title, (Picture(after),))
     if plan.verdict.because:
         yield Section("Evidence", (Bullets(tuple(said(text) for text in plan.verdict.because)),), fold="text")
+    if plan.rejected:
+        yield Section("What could not be had", (Bullets(tuple(said(text) for text in plan.rejected)),), fold="always")
     yield Section("How it was planned", tuple(_how(plan, missing)), fold="text")
     if plan.measurements:
         yield Section("Raw numbers", (raw_measurements(plan.measurements),), fold="always")

@@ -38,6 +38,7 @@ def recommendation_of(
             fastest=places.get(plan.fastest) if plan.fastest is not None else None,
             warnings=tuple(dict.fromkeys((*plan.case.job.warnings, *plan.warnings, *warnings))),
             workload=plan.case.job.workload.name,
+            rejected=tuple(f"{rung.rung}: {reason}" for rung in plan.rungs for reason in rung.rejected),
         )
     )
 

@@ -38,3 +38,4 @@ class Recommendation:
     fastest: int | None
     warnings: tuple[str, ...] = ()
     workload: str = ""
+    rejected: tuple[str, ...] = ()  # "rung: what could not be had: why", the same reason once a rung

@@ -73,6 +73,12 @@ def test_it_continues_a_diagnosis(mlscale: Run, tmp_path: Path) -> None:
     assert report["measurements"]["throughput"]["value"] == pytest.approx(measured)
     assert report["job"]["loader"]["workers"] == 0
     assert any("no price" in warning for warning in report["warnings"])
+    promised = json.loads(saved.read_text())["next_step"]["expected_speedup"]["value"]
+    workers = next(rung for rung in report["ladder"] if rung["rung"] == "loader_workers")
+    assert workers["expected_speedup"]["value"] == pytest.approx(promised, rel=0.1)  # the plan's model, and diagnose's
+    here = planned(mlscale, "recommend", "--from", saved, *more, "--deadline", "80h")
+    assert here["candidates"][here["pick"]]["instance_type"] == "this machine"
+    assert here["candidates"][here["pick"]]["rung"] == "loader_workers"
     same = planned(mlscale, "recommend", "--from", RECORDING, *more, "--deadline", "48h")
     assert same["pick"] == report["pick"]
 

@@ -241,8 +241,8 @@ def _own(report: Report, accelerator: Accelerator, measured: Measured) -> Instan
         name=OWN_MACHINE,
         family=OWN_MACHINE,
         retired=False,
-        vcpus=host.cpus.logical,
-        cores=max(1, host.cpus.logical // 2),
+        vcpus=max(1, round(host.cpus.quota or host.cpus.logical)),
+        cores=max(1, round(host.cpus.quota or host.cpus.logical)),  # CPU seconds were measured on these as they are
         memory_bytes=host.memory_bytes,
         accelerator=accelerator.name,
         accelerators=float(max(1, measured.gpus)),

@@ -14,6 +14,7 @@ from mlscale.plan.result import Candidate
 from mlscale.plan.rungs import RUNGS
 from mlscale.plan.setup import Case, Plan, Predicted, RungPlan, Setup
 
+KEEPING = ("loader_workers", "data_store", "trim_preprocessing")  # the rungs that keep the machine
 Machines = dict[tuple[str, int], Machine | str]
 
 
@@ -33,7 +34,7 @@ def climb(case: Case) -> Plan:
             plans.append(plan)
             if entry is None:
                 continue
-            case = replace(case, start=entry)
+            case = replace(case, start=entry, entry=True)
             baseline = plan.candidates[0]
             continue
         plans.append(_weigh(case, rung, setups(case), machines))
@@ -46,7 +47,7 @@ def climb(case: Case) -> Plan:
         tuple(candidates),
         tuple(plans),
         pick,
-        _least(candidates, lambda c: (c.cost_usd.total, c.hours.value)),
+        _least(candidates, lambda c: (not c.region, c.cost_usd.total, c.hours.value)),
         _least(candidates, lambda c: (c.hours.value, c.cost_usd.total)),
     )
 
@@ -61,16 +62,16 @@ def _baseline(case: Case, start: Setup, machines: Machines) -> Candidate | str:
         log_sd = max(0.0, high - low) / case.measured_samples_per_s / (2 * Z_90)
         rate = Estimate(case.measured_samples_per_s / start.nodes, log_sd)
         predicted = replace(predicted, node=replace(predicted.node, samples_per_s=rate))
-    last: Candidate | str = "no price is known"
+    return _as_it_is(case, predicted)
+
+
+def _as_it_is(case: Case, predicted: Predicted) -> Candidate | str:
+    """A machine that one has: at its last known price where it is retired or sold elsewhere, without one where none is."""
     for region in case.constraints.regions:
-        instance = start.instance
-        if instance.retired or region not in instance.regions:
-            predicted = replace(
-                predicted, setup=replace(start, instance=replace(instance, retired=False, regions=(region,)))
-            )
-        last = priced(case, predicted, region, "on-demand")
-        if not isinstance(last, str):
-            return last
+        instance = replace(predicted.setup.instance, retired=False, regions=(region,))
+        found = priced(case, replace(predicted, setup=replace(predicted.setup, instance=instance)), region, "on-demand")
+        if not isinstance(found, str):
+            return found
     return _unpriced(case, predicted)
 
 
@@ -137,6 +138,16 @@ def _weigh(case: Case, rung: str, setups: Iterable[Setup], machines: Machines) -
         if isinstance(made, str):
             rejected.append(f"{_name(setup)}: {made}")
             continue
+        if _keeps(case, rung, setup):
+            predicted = predict(case.job, setup, made, case.facts)
+            found = _as_it_is(case, predicted) if not predicted.problem else predicted.problem
+            if isinstance(found, str):
+                rejected.append(f"{_name(setup)} with {setup.file_system.name}: {found}")
+            else:
+                groups.setdefault(
+                    (setup.instance.name, setup.nodes, setup.hosts, "", setup.file_system.name), []
+                ).append(found)
+            continue
         wanted = sold.get((setup.instance.name, setup.hosts))
         if wanted is None:
             found_in = (_cheapest_region(case, setup, purchase) for purchase in purchases_of(case))
@@ -160,6 +171,14 @@ def _weigh(case: Case, rung: str, setups: Iterable[Setup], machines: Machines) -
                 groups.setdefault(key, []).append(found)
     kept = [candidate for group in groups.values() for candidate in _best(group)]
     return RungPlan(rung, tuple(sorted(kept, key=_order)), _tally(rejected))  # type: ignore[arg-type]
+
+
+def _keeps(case: Case, rung: str, setup: Setup) -> bool:
+    """Whether a step keeps the machine that the job runs on, bought or not."""
+    start = case.start
+    if start is None or case.entry or rung not in KEEPING:
+        return False
+    return setup.instance.name == start.instance.name and not setup.hosts
 
 
 def _cheapest_region(case: Case, setup: Setup, purchase: Purchase) -> tuple[str, Purchase] | None:

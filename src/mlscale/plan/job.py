@@ -57,6 +57,7 @@ class Measured:
     trim: Trim | None
 
 
+WATCHED = "the job that was watched"
 MEASURED_PREP_LOG_SD = 0.05  # CPU seconds a sample on another EC2 host of about the same age
 MEASURED_STEP_LOG_SD = 0.03  # of a figure that was counted on the box (research/models.md, 1.8)
 UNKNOWN_DATASET_BYTES = 100e9
@@ -86,8 +87,8 @@ def from_measured(
     )
     workload = replace(
         base,
-        name=base.name if like else "the job that was watched",
-        title=base.title if like else "the job that was watched",
+        name=base.name if like else WATCHED,
+        title=base.title if like else WATCHED,
         dataset=dataset,
         step=step,
         prep_cpu_s_per_sample=(

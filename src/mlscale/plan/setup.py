@@ -83,6 +83,7 @@ class Case:
     start: Setup | None
     measured_samples_per_s: float | None = None
     measured_interval: tuple[float, float] | None = None
+    entry: bool = False  # the start is no machine that one has, but the cheapest to begin with
 
 
 @dataclass(frozen=True)

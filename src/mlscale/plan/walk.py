@@ -160,8 +160,10 @@ def actions_of(plan: Plan, candidate: Candidate | None) -> tuple[str, ...]:
         return ()
     case = plan.case
     count = f"{candidate.nodes} × " if candidate.nodes > 1 else ""
-    found = [f"Run on {count}{candidate.instance_type} ({candidate.purchase}, {candidate.region})"]
     start = plan.baseline
+    where = f" ({candidate.purchase}, {candidate.region})" if candidate.region else ""
+    stays = start is not None and (start.instance_type, start.nodes) == (candidate.instance_type, candidate.nodes)
+    found = [] if stays and not plan.case.entry else [f"Run on {count}{candidate.instance_type}{where}"]
     if start is None or start.file_system != candidate.file_system:
         found.append(f"Put the data on {candidate.file_system}")
     found.append(

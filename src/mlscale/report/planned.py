@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 import mlscale
+from mlscale.plan.job import WATCHED
 from mlscale.plan.setup import Plan
 from mlscale.plan.walk import ladder_of, next_step_of, verdict_of
 from mlscale.report.clean import scrub
@@ -37,7 +38,7 @@ def recommendation_of(
             cheapest=places.get(plan.cheapest) if plan.cheapest is not None else None,
             fastest=places.get(plan.fastest) if plan.fastest is not None else None,
             warnings=tuple(dict.fromkeys((*plan.case.job.warnings, *plan.warnings, *warnings))),
-            workload=plan.case.job.workload.name,
+            workload="" if plan.case.job.workload.name == WATCHED else plan.case.job.workload.name,
             rejected=tuple(f"{rung.rung}: {reason}" for rung in plan.rungs for reason in rung.rejected),
         )
     )

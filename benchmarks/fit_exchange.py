@@ -48,7 +48,7 @@ from benchmarks.published.scaling_predict import (
 )
 from benchmarks.published.scaling_rows import Pair
 
-from mlscale.catalog.calibration_exchange import exchange_of, read_exchange_constants
+from mlscale.calibration.exchange import exchange_of, read_exchange_constants
 from mlscale.model.estimate import Z_90
 from mlscale.model.exchange import ExchangeConstants, ScaledStep, Spread
 

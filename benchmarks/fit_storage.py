@@ -21,7 +21,7 @@ from benchmarks.published.storage import CALIBRATION, outcomes_with
 from benchmarks.published.storage_fit import POINTS, fit, points
 from benchmarks.published.storage_rows import cases
 
-from mlscale.catalog.calibration_storage import read_storage_constants
+from mlscale.calibration.storage import read_storage_constants
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from benchmarks.published.other_gpu_spread import SHEETS, asked_for, fit_spreads
 from benchmarks.published.other_gpu_tables import Pair, pairs
 from benchmarks.published.outcome import Outcome
 
-from mlscale.catalog.calibration_other_gpu import read_constants
+from mlscale.calibration.other_gpu import read_constants
 from mlscale.model.accelerator import OtherGpuConstants, path_on
 
 SHIPPED = Path(__file__).parents[2] / "profiles" / "calibration" / "other_gpu.yaml"

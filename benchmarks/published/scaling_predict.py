@@ -29,7 +29,7 @@ from benchmarks.published.scaling_fit import (
 from benchmarks.published.scaling_more_rows import pairs_of
 from benchmarks.published.scaling_rows import Pair
 
-from mlscale.catalog.calibration_exchange import read_exchange_constants
+from mlscale.calibration.exchange import read_exchange_constants
 from mlscale.model.estimate import Z_90, Estimate
 from mlscale.model.exchange import Cluster, ExchangeConstants, Link, ScaledStep, Spread, Traits, scaled_step
 

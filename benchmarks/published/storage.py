@@ -10,10 +10,11 @@ from benchmarks.published.outcome import Outcome
 from benchmarks.published.storage_fit import Point, fit, read_points
 from benchmarks.published.storage_rows import Case, Remote, Resized, Scaled, Stored, cases
 
-from mlscale.catalog.calibration_storage import StorageConstants, read_storage_constants
+from mlscale.calibration.storage import read_storage_constants
 from mlscale.model.estimate import Estimate
 from mlscale.model.feed import NOISE, joined, rate_scaled, remote_gain, workers_gain
 from mlscale.model.fetch import resized_bytes
+from mlscale.model.storage_constants import StorageConstants
 
 CALIBRATION = Path(__file__).parents[2] / "profiles" / "calibration" / "storage.yaml"
 SAME_STORE_LOG_SD = 0.05  # of a store's rate between encodings; FFCV's three on EBS range over 10 %

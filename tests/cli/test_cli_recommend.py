@@ -79,6 +79,14 @@ def test_it_continues_a_diagnosis(mlscale: Run, tmp_path: Path) -> None:
     here = planned(mlscale, "recommend", "--from", saved, *more, "--deadline", "80h")
     assert here["candidates"][here["pick"]]["instance_type"] == "this machine"
     assert here["candidates"][here["pick"]]["rung"] == "loader_workers"
+    tight = planned(mlscale, "recommend", "--from", saved, *more, "--budget", "1000000")
+    own = [c for c in tight["candidates"] if c["instance_type"] == "this machine"]
+    assert own and all(c["cost_usd"] is None and not c["meets_goal"] for c in own)  # unknown is not nothing
+    assert tight["candidates"][tight["cheapest"]]["cost_usd"] is not None
+    for format in ("terminal", "markdown", "html", "jira"):
+        done = mlscale("recommend", "--from", saved, *more, "--deadline", "80h", "-f", format)
+        assert done.returncode == 0, done.stderr
+        assert "no known price" in done.stdout
     same = planned(mlscale, "recommend", "--from", RECORDING, *more, "--deadline", "48h")
     assert same["pick"] == report["pick"]
 

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from mlscale.catalog.calibration_storage import StorageConstants, read_storage_constants
+from mlscale.calibration.storage import read_storage_constants
 from mlscale.catalog.types import (
     Accelerator,
     Dataset,
@@ -19,6 +19,7 @@ from mlscale.catalog.types import (
     StepCost,
     Workload,
 )
+from mlscale.model.storage_constants import StorageConstants
 
 SOURCE = Source("a test", date(2026, 11, 1))
 CONSTANTS: StorageConstants = read_storage_constants(

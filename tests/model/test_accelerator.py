@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlscale.catalog.calibration_other_gpu import read_constants
+from mlscale.calibration.other_gpu import read_constants
 from mlscale.catalog.types import Accelerator, Precision, Source, StepCost
 from mlscale.errors import UnreadableInput
 from mlscale.model.accelerator import OtherGpuConstants, kind_of, path_on, predict, predict_total

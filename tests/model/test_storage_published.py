@@ -10,7 +10,7 @@ from benchmarks.published.outcome import summary
 from benchmarks.published.storage import CALIBRATION, outcomes
 from benchmarks.published.storage_fit import fit, read_points
 
-from mlscale.catalog.calibration_storage import read_storage_constants
+from mlscale.calibration.storage import read_storage_constants
 from mlscale.errors import UnreadableInput
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "validation"

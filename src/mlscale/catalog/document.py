@@ -43,7 +43,9 @@ def read_document(path: Path) -> Section:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UnreadableInput(f"{path}: {error.strerror or error}.") from None
+        raise UnreadableInput(
+            f"{path}: {error.strerror or error}. Name a YAML file that is there and may be read."
+        ) from None
     except UnicodeDecodeError:
         raise UnreadableInput(f"{path}: this is not UTF-8 text.") from None
     try:
@@ -191,7 +193,7 @@ def _value(path: str, place: str, node: Any, known: dict[int, Any], depth: int) 
     if id(node) in known:  # an alias
         return known[id(node)]
     if depth > _DEEPEST:
-        raise UnreadableInput(f"{path}: {place} is nested too deep.")
+        raise UnreadableInput(f"{path}: {place or 'it'} is nested too deep.")
     if isinstance(node, yaml.SequenceNode):
         found: Any = [_value(path, place, item, known, depth + 1) for item in node.value]
     elif isinstance(node, yaml.MappingNode):

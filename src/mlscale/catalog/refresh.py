@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from mlscale.catalog.merge import known_prices, merge
 from mlscale.catalog.snapshot import FamilyFacts, Snapshot, TypeFacts, family_of
 from mlscale.catalog.types import Catalog
 from mlscale.errors import MlscaleError, UnreadableInput, UsageProblem
+from mlscale.files import write_whole
 
 STEPS = ("types", "prices", "spot")
 KEPT = timedelta(days=1)
@@ -272,21 +272,6 @@ def _old(folder: Path) -> tuple[Snapshot, list[str]]:
         return snapshot.read(folder) or snapshot.EMPTY, []
     except UnreadableInput as error:
         return snapshot.EMPTY, [f"The old snapshot could not be read and is replaced: {error.message}"]
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file whole or not at all: beside it, flushed to the disk, then put in its place. Raises OSError."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with open(part, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())  # a full disk may show only here
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
+from mlscale.catalog.document import read_document, subsection
+from mlscale.catalog.read import profiles
 from mlscale.catalog.types import Confidence, Dataset, MeasuredRow, Precision, Source, StepCost, Workload
 from mlscale.errors import UnreadableInput, UsageProblem
 
@@ -21,16 +23,9 @@ _Check = Callable[[str, Any], Any]  # ("FILE: key", what YAML gave) -> the value
 _SUFFIXES = (".yaml", ".yml")
 
 
-def profiles_folder() -> Path:
-    """`profiles/`: in the package as installed, at the root of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "profiles"
-    return inside if inside.is_dir() else package.parents[1] / "profiles"
-
-
 def load_workloads(folder: Path | None = None) -> dict[str, Workload]:
     """All profiles of a folder (the shipped ones when None) by name, in the order of their names."""
-    folder = profiles_folder() / "workloads" if folder is None else folder
+    folder = profiles() / "workloads" if folder is None else folder
     files = _files(folder)
     if not files:
         raise UnreadableInput(f"{folder}: no workload profile is there. Reinstall mlscale, or name another folder.")
@@ -43,7 +38,7 @@ def find_workload(name_or_path: str) -> Workload:
     path = Path(name_or_path).expanduser()
     if path.suffix.lower() in _SUFFIXES or os.sep in name_or_path or path.is_file():
         return read_workload(path, known_accelerators())
-    files = _files(profiles_folder() / "workloads")
+    files = _files(profiles() / "workloads")
     name = name_or_path.strip().lower().replace("_", "-").replace(" ", "-")
     if name not in files:
         near = difflib.get_close_matches(name, files, 3, 0.4)
@@ -57,7 +52,7 @@ def find_workload(name_or_path: str) -> Workload:
 
 def read_workload(path: Path, accelerators: Collection[str] | None = None) -> Workload:
     """One profile from a file. `accelerators` are the names that `step.reference` may be (None: any)."""
-    fields = _mapping(_WORKLOAD, optional=_OPTIONAL, at=str(path), value=_yaml(path), separator=": ")
+    fields = _mapping(_WORKLOAD, optional=_OPTIONAL, at=str(path), value=read_document(path).values, separator=": ")
     step: StepCost = fields["step"]
     if accelerators is not None and step.reference not in accelerators:
         _wrong(f"{path}: step.reference", f"there is no accelerator '{step.reference}'", step.reference, accelerators)
@@ -71,17 +66,9 @@ def read_workload(path: Path, accelerators: Collection[str] | None = None) -> Wo
     return Workload(**fields)
 
 
-def known_accelerators() -> frozenset[str] | None:
-    """Names of the shipped accelerators; None where the file is not there, so that none can be told apart."""
-    path = profiles_folder() / "accelerators.yaml"
-    if not path.is_file():
-        return None
-    found = _yaml(path)
-    if isinstance(found, dict) and isinstance(found.get("accelerators"), dict | list):
-        found = found["accelerators"]
-    if isinstance(found, list):
-        return frozenset(str(item["name"]) for item in found if isinstance(item, dict) and "name" in item)
-    return frozenset(map(str, found)) if isinstance(found, dict) else None
+def known_accelerators() -> frozenset[str]:
+    """Names of the shipped accelerators."""
+    return frozenset(subsection(read_document(profiles() / "accelerators.yaml"), "accelerators", required=True).values)
 
 
 def valid_name(name: str) -> bool:
@@ -103,43 +90,6 @@ def _built_in(file: Path, accelerators: Collection[str] | None) -> Workload:
     if workload.name != file.stem:
         raise UnreadableInput(f"{file}: name: '{workload.name}' is not the file's name, {file.stem}. Make them one.")
     return workload
-
-
-def _yaml(path: Path) -> Any:
-    import yaml
-
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        """Refuses a key that is there twice: YAML would take the last one silently."""
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            seen: set[str] = set()
-            for key, _ in node.value:
-                if not isinstance(key.value, str):
-                    continue
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is there twice", key.start_mark)
-                seen.add(key.value)
-            return super().construct_mapping(node, deep)
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UnreadableInput(
-            f"{path}: {(error.strerror or str(error)).lower()}. Name a workload's YAML file."
-        ) from None
-    except UnicodeDecodeError:
-        raise UnreadableInput(f"{path}: not a text file in UTF-8. Name a workload's YAML file.") from None
-    try:
-        return yaml.load(text, Loader=Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark is not None else ""
-        problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise UnreadableInput(f"{path}: {where}not YAML: {problem}. Correct that line.") from None
-    except RecursionError:
-        raise UnreadableInput(f"{path}: nested too deeply for a workload's file.") from None
-    except ValueError as error:  # a date such as 2024-13-40
-        raise UnreadableInput(f"{path}: not YAML: {error}. Write dates as 2024-04-30.") from None
 
 
 def _wrong(at: str, problem: str, given: object, valid: Collection[str]) -> NoReturn:

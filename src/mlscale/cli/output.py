@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from mlscale.errors import MlscaleError, UsageProblem
+from mlscale.files import write_whole
 from mlscale.report.formats import FORMATS, SUFFIXES
 
 PLAIN_FORMATS = ("terminal", "json")  # of commands whose result is no report
@@ -92,19 +93,7 @@ def save(path: Path, text: str) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         return
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with open(part, "x", encoding="utf-8") as file:
-            if target.exists():
-                os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())  # a full disk may show only here
-        os.replace(part, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+    write_whole(target, text)
 
 
 def say(line: str) -> None:

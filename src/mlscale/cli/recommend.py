@@ -55,8 +55,8 @@ class Request:
 def run(request: Request) -> int:
     """Plans and reports. Gives the exit code; raises MlscaleError."""
     from mlscale.plan.climb import climb
+    from mlscale.report.build_recommendation import recommendation_of
     from mlscale.report.formats import render
-    from mlscale.report.planned import recommendation_of
 
     now = datetime.now(timezone.utc)
     facts = read_facts(now)
@@ -71,9 +71,9 @@ def run(request: Request) -> int:
 
 def read_facts(now: datetime) -> Facts:
     """The catalog, refreshed if it was, and the models' constants."""
-    from mlscale.catalog.calibration_exchange import read_exchange_constants
-    from mlscale.catalog.calibration_other_gpu import read_constants
-    from mlscale.catalog.calibration_storage import read_storage_constants
+    from mlscale.calibration.exchange import read_exchange_constants
+    from mlscale.calibration.other_gpu import read_constants
+    from mlscale.calibration.storage import read_storage_constants
     from mlscale.catalog.current import current
     from mlscale.catalog.read import profiles
     from mlscale.plan.setup import Facts
@@ -134,6 +134,7 @@ def case_of(request: Request, facts: Facts) -> tuple[Case, Report | None, tuple[
         start,
         None if measured is None else measured[0],
         None if measured is None else (measured[1], measured[2]),
+        own=start is not None and start.instance.name not in {**facts.catalog.instances, **facts.catalog.hosts},
     )
     return case, watched, tuple(warnings)
 
@@ -194,7 +195,7 @@ def _constraints(request: Request, catalog: Catalog) -> tuple[Constraints, dict[
     from mlscale.plan.setup import Constraints, PurchaseChoice
 
     settings = _settings(request.settings)
-    purchase = _one_of("--purchase", request.purchase, get_args(PurchaseChoice))
+    purchase = one_of("--purchase", request.purchase, get_args(PurchaseChoice))
     stores: tuple[FileSystem, ...] = ()
     if "file_system" in settings:
         stores = file_systems_of(catalog, settings["file_system"])
@@ -263,7 +264,8 @@ def _whole(settings: dict[str, str], key: str, least: int, most: int) -> int | N
     return int(text)
 
 
-def _one_of(option: str, value: str, known: Sequence[str]) -> str:
+def one_of(option: str, value: str, known: Sequence[str]) -> str:
+    """`value` if it is one of `known`; else one line with the nearest."""
     if value in known:
         return value
     near = nearest(value, known)
@@ -276,12 +278,12 @@ def _regions(names: Sequence[str], catalog: Catalog) -> tuple[str, ...]:
         return (DEFAULT_REGION,)
     if any(name.lower() in ("all", "any") for name in names):
         return tuple(r for r in known if any(r in i.on_demand for i in catalog.instances.values()))
-    return tuple(dict.fromkeys(_one_of("--region", name.strip().lower(), known) for name in names))
+    return tuple(dict.fromkeys(one_of("--region", name.strip().lower(), known) for name in names))
 
 
 def _family(name: str, catalog: Catalog) -> str:
     known = sorted({instance.family for instance in catalog.instances.values()})
-    return _one_of("--families", name.strip().lower(), known)
+    return one_of("--families", name.strip().lower(), known)
 
 
 def _profiled(request: Request, settings: dict[str, str], facts: Facts) -> PlannedJob:
@@ -303,7 +305,7 @@ def adjusted(workload: Any, settings: dict[str, str]) -> Any:
     if batch is not None:
         workload = replace(workload, step=replace(workload.step, batch_per_gpu=batch))
     if "precision" in settings:
-        wanted = _one_of("--set precision", settings["precision"], get_args(Precision))
+        wanted = one_of("--set precision", settings["precision"], get_args(Precision))
         if wanted != workload.step.precision:
             raise UsageProblem(
                 f"--set precision={wanted}: the profile's step was measured in {workload.step.precision}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -44,7 +45,7 @@ class Watched:
 def watched_job(request: Request, settings: dict[str, str], facts: Facts) -> Watched:
     """From the report or recording that --from names. Raises MlscaleError where it does not tell enough."""
     from mlscale.catalog.types import Precision
-    from mlscale.cli.recommend import _one_of, count, samples_of
+    from mlscale.cli.recommend import count, one_of, samples_of
     from mlscale.cli.report import opened
     from mlscale.plan.job import from_measured
 
@@ -64,7 +65,7 @@ def watched_job(request: Request, settings: dict[str, str], facts: Facts) -> Wat
         warnings.append(
             f"The precision of the step cannot be seen from outside: {wanted} is assumed. Say --set precision=fp32."
         )
-    precision: Precision = _one_of("--set precision", wanted, get_args(Precision))  # type: ignore[assignment]
+    precision: Precision = one_of("--set precision", wanted, get_args(Precision))  # type: ignore[assignment]
     data, said = _dataset(report, request, like, measured)
     warnings += said
     parameters = count("--parameters", request.parameters) if request.parameters else None
@@ -247,8 +248,8 @@ def _own(report: Report, accelerator: Accelerator, measured: Measured) -> Instan
         accelerator=accelerator.name,
         accelerators=float(max(1, measured.gpus)),
         interconnect="none" if measured.gpus <= 1 else "pcie",
-        network_bytes_per_s=1.25e9,
-        network_peak_bytes_per_s=1.25e9,
+        network_bytes_per_s=math.inf,  # unknown: no limit of it is counted
+        network_peak_bytes_per_s=math.inf,
         efa=False,
         efa_interfaces=0,
         ebs_bytes_per_s=None,

@@ -106,12 +106,7 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
         found.append(f"A worker's time ({case.workers} of them): {shares}.")
     if cpu is not None:
         found.append(f"The job uses {cores(cpu.job_cores)} of {cores(cpu.limit_cores)}.")
-    if (
-        bottleneck in ("storage", "loader_workers")
-        and case.store is not None
-        and case.store.why
-        and case.store.where != "?"
-    ):
+    if bottleneck in ("storage", "loader_workers") and case.store is not None and case.store.why:
         found.append(f"{describe(case.store)[0].upper()}{describe(case.store)[1:]}: {case.store.why}.")
     if case.known is not None and case.more_workers is not None and bottleneck in ("storage", "preprocessing"):
         found.append(f"The model gives {case.more_workers.value:.2f} times at best for any other number of workers.")

@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from mlscale.catalog.calibration_storage import StorageConstants
 from mlscale.catalog.types import Instance
 from mlscale.model.estimate import Estimate
 from mlscale.model.fetch import Fetch
+from mlscale.model.storage_constants import StorageConstants
 
 MAX_WORKERS = 256  # of a node; beyond, nobody starts that many processes
 WITHIN_BEST = 0.02  # the fewest workers within this of the most that can be had

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from mlscale.catalog.calibration_storage import StorageConstants
 from mlscale.catalog.types import Dataset, FileSystem, Instance
 from mlscale.model.estimate import Estimate
 from mlscale.model.page_cache import page_cache_misses
+from mlscale.model.storage_constants import StorageConstants
 
 GIB = float(2**30)  # AWS sells "GB" of 2**30 bytes
 TIB = float(2**40)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlscale.catalog.calibration_storage import StorageConstants
 from mlscale.catalog.types import Accelerator, Workload
+from mlscale.model.storage_constants import StorageConstants
 
 WEIGHT_BYTES = {"fp32": 4.0, "tf32": 4.0, "fp16": 2.0, "bf16": 2.0, "fp8": 2.0}  # fp8: weights kept in 16 bits
 

@@ -10,11 +10,11 @@ from datetime import date
 from typing import Literal
 
 from mlscale.catalog.age import ON_DEMAND_DAYS, P_FAMILIES_DAYS, SPOT_DAYS
-from mlscale.catalog.calibration_storage import StorageConstants
 from mlscale.catalog.types import Dataset, Instance, Price, SpotPrice
 from mlscale.errors import UsageProblem
 from mlscale.model.estimate import Estimate
 from mlscale.model.fetch import HOURS_PER_MONTH, Fetch, is_ram_disk, reads_bucket
+from mlscale.model.storage_constants import StorageConstants
 
 Purchase = Literal["on-demand", "spot"]
 GB_READ = 1e9

@@ -27,9 +27,8 @@ _SCHEDULE_EVERY_S = 0.5
 _SAME_S = 0.5  # for which a blocked thread's stack is taken for the same, when its place and its wait are
 _MAX_FRAMES = 64
 _TRIES = 3
-_AT_EDGE = (
-    proc.FREES | proc.FUTEX
-)  # letting a batch go, or waiting for the interpreter lock; a sleep is the loop's own call
+# Calls at the loop's edge: letting a batch go, or waiting for the interpreter lock. A sleep is a call of the loop's own.
+_AT_EDGE = proc.FREES | proc.FUTEX
 _EDGE_BYTES = 32  # of bytecode after asking for a batch: unpacking it and storing its parts, which frees the last one
 _INNER_THREADS = 8  # of a worker that waits for threads of its own
 
@@ -151,9 +150,7 @@ class Watched:
                         self._same.clear()
                     self._same[key] = (t + _SAME_S, call[0], stack, target, codes, addresses)
             edge = bool(addresses) and self._at_edge(addresses[0], place)
-            edge = edge and (
-                state == "R" or (call is not None and call[0] in _AT_EDGE)
-            )  # a sleep is a call of the loop's own
+            edge = edge and (state == "R" or (call is not None and call[0] in _AT_EDGE))
             sample = ThreadSample(
                 t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved, edge
             )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from mlscale.model.estimate import Z_90, Estimate
 from mlscale.model.money import Purchase
-from mlscale.plan.predict import Machine, machine, predict
-from mlscale.plan.price import has_goal, price_problem, priced, purchases_of, shortfalls
+from mlscale.plan.predict import Machine, gpus_of, machine, predict, total_rate, workers_per_gpu
+from mlscale.plan.price import has_goal, interval, price_problem, priced, purchases_of, shortfalls
 from mlscale.plan.result import Candidate
 from mlscale.plan.rungs import RUNGS
 from mlscale.plan.setup import Case, Plan, Predicted, RungPlan, Setup
@@ -47,8 +47,8 @@ def climb(case: Case) -> Plan:
         tuple(candidates),
         tuple(plans),
         pick,
-        _least(candidates, lambda c: (not c.region, c.cost_usd.total, c.hours.value)),
-        _least(candidates, lambda c: (c.hours.value, c.cost_usd.total)),
+        _least(candidates, lambda c: (c.total_usd, c.hours.value), priced=True),
+        _least(candidates, lambda c: (c.hours.value, c.total_usd)),
     )
 
 
@@ -77,15 +77,11 @@ def _as_it_is(case: Case, predicted: Predicted) -> Candidate | str:
 
 def _unpriced(case: Case, predicted: Predicted) -> Candidate | str:
     """A machine of one's own, or one whose price nobody publishes: rate and hours, and no dollars."""
-    from mlscale.plan.predict import gpus_of, total_rate, workers_per_gpu
-    from mlscale.plan.price import interval
-    from mlscale.plan.result import Cost
-
     rate, node, setup = total_rate(predicted), predicted.node, predicted.setup
     if rate is None or node is None:
         return predicted.problem
     hours = Estimate(case.job.samples / rate.value / 3600, rate.log_sd)
-    misses = shortfalls(case.goal, rate.value, hours.value, 0.0)
+    misses = shortfalls(case.goal, rate.value, hours.value, None)
     return Candidate(
         setup.rung,
         setup.instance.name,
@@ -95,11 +91,12 @@ def _unpriced(case: Case, predicted: Predicted) -> Candidate | str:
         interval(rate),
         node.bottleneck,
         interval(hours),
-        Cost(0.0, 0.0, 0.0),
+        None,
         not misses,
-        "; ".join([*misses, "no price is known", f"bound by {node.binding}"]),
+        "; ".join([*misses, f"bound by {node.binding}"]),
         setup.instance.accelerator or "",
         setup.instance.accelerators * setup.nodes,
+        purchase="",
         limits=(node.binding,),
         gpu_busy_fraction=node.gpu_busy_fraction,
     )
@@ -202,13 +199,13 @@ def _best(group: Sequence[Candidate]) -> list[Candidate]:
     meets = [candidate for candidate in group if candidate.meets_goal]
     if meets:
         return [min(meets, key=_order)]
-    cheapest = min(group, key=lambda c: (c.cost_usd.total, c.hours.value))
-    fastest = min(group, key=lambda c: (c.hours.value, c.cost_usd.total))
+    cheapest = min(group, key=lambda c: (c.total_usd, c.hours.value))
+    fastest = min(group, key=lambda c: (c.hours.value, c.total_usd))
     return [cheapest] if fastest.hours.value > cheapest.hours.value * 0.98 else [cheapest, fastest]
 
 
 def _order(candidate: Candidate) -> tuple[bool, float, float]:
-    return (not candidate.meets_goal, candidate.cost_usd.total, candidate.hours.value)
+    return (not candidate.meets_goal, candidate.total_usd, candidate.hours.value)
 
 
 def _pick(case: Case, plans: Sequence[RungPlan], candidates: Sequence[Candidate]) -> int | None:
@@ -222,10 +219,12 @@ def _pick(case: Case, plans: Sequence[RungPlan], candidates: Sequence[Candidate]
     return None
 
 
-def _least(candidates: Sequence[Candidate], key: object) -> int | None:
-    if not candidates:
-        return None
-    return min(range(len(candidates)), key=lambda number: key(candidates[number]))  # type: ignore[operator]
+def _least(
+    candidates: Sequence[Candidate], key: Callable[[Candidate], tuple[float, float]], *, priced: bool = False
+) -> int | None:
+    """Which candidate has the least `key`, of those with a price if so wanted."""
+    among = [number for number, c in enumerate(candidates) if not priced or c.cost_usd is not None]
+    return min(among, key=lambda number: key(candidates[number]), default=None)
 
 
 def _name(setup: Setup) -> str:

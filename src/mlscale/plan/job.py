@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 
-from mlscale.catalog.types import Accelerator, Dataset, Precision, Workload
+from mlscale.catalog.types import Accelerator, Dataset, Precision, Source, StepCost, Workload
 from mlscale.model.estimate import Estimate
 
 
@@ -60,7 +61,6 @@ class Measured:
 WATCHED = "the job that was watched"
 MEASURED_PREP_LOG_SD = 0.05  # CPU seconds a sample on another EC2 host of about the same age
 MEASURED_STEP_LOG_SD = 0.03  # of a figure that was counted on the box (research/models.md, 1.8)
-UNKNOWN_DATASET_BYTES = 100e9
 
 
 def from_measured(
@@ -121,10 +121,6 @@ def from_measured(
 
 def _blank(precision: Precision) -> Workload:
     """A workload of which nothing is known but what was measured."""
-    from datetime import date
-
-    from mlscale.catalog.types import Source, StepCost
-
     return Workload(
         name="",
         title="",

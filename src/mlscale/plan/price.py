@@ -123,12 +123,14 @@ def interval(estimate: Estimate) -> Interval:
     return Interval(estimate.value, estimate.low, estimate.high)
 
 
-def shortfalls(goal: Goal, samples_per_s: float, hours: float, usd: float) -> list[str]:
-    """What is missing to the goal, in numbers; [] where it is met."""
+def shortfalls(goal: Goal, samples_per_s: float, hours: float, usd: float | None) -> list[str]:
+    """What is missing to the goal, in numbers; [] where it is met. A budget is not met by a machine without a price."""
     found = []
     if goal.deadline_hours is not None and hours > goal.deadline_hours:
         found.append(f"{hours:,.1f} h, {hours - goal.deadline_hours:,.1f} h over the deadline")
-    if goal.budget_usd is not None and usd > goal.budget_usd:
+    if goal.budget_usd is not None and usd is None:
+        found.append("no price is known, so whether the budget holds cannot be told")
+    elif goal.budget_usd is not None and usd is not None and usd > goal.budget_usd:
         found.append(f"${usd:,.0f}, ${usd - goal.budget_usd:,.0f} over the budget")
     if goal.samples_per_second is not None and samples_per_s < goal.samples_per_second:
         found.append(f"{samples_per_s:,.0f} samples/s, {goal.samples_per_second:,.0f} wanted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -37,8 +38,8 @@ class Goal:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to run the job. `limits` says what binds, in the order of how much; `shares` the time of one sample by
-    stage, as fractions; `purchase` is on-demand or spot."""
+    """One way to run the job. `loader_workers` of each GPU's process; `limits`: what binds first, then what else is to say;
+    `purchase` is on-demand, spot, or "" for a machine that is not bought."""
 
     rung: str
     instance_type: str
@@ -48,7 +49,7 @@ class Candidate:
     samples_per_second: Interval
     bottleneck: str
     hours: Interval
-    cost_usd: Cost
+    cost_usd: Cost | None  # None: no price is known
     meets_goal: bool
     why: str
     accelerator: str = ""
@@ -57,3 +58,8 @@ class Candidate:
     purchase: str = "on-demand"
     limits: tuple[str, ...] = ()
     gpu_busy_fraction: float | None = None
+
+    @property
+    def total_usd(self) -> float:
+        """Dollars to order by: a machine without a known price comes last."""
+        return math.inf if self.cost_usd is None else self.cost_usd.total

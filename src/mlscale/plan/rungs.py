@@ -93,7 +93,7 @@ def loader_workers(case: Case) -> Iterator[Setup]:
 
 def data_store(case: Case) -> Iterator[Setup]:
     """Every other store, on the same machine."""
-    if case.start is None:
+    if case.start is None or case.own:
         return
     for file_system in stores(case):
         if file_system.name != case.start.file_system.name:
@@ -111,7 +111,7 @@ def trim_preprocessing(case: Case) -> Iterator[Setup]:
 
 def prep_cluster(case: Case) -> Iterator[Setup]:
     """Machines without a GPU that prepare data for the ones with."""
-    if case.start is None:
+    if case.start is None or case.own:
         return
     hosts = [h for h in case.facts.catalog.hosts.values() if not h.retired and h.nvme_bytes == 0]
     for region in case.constraints.regions:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from mlscale.catalog.calibration_storage import StorageConstants
 from mlscale.catalog.types import Catalog, FileSystem, Instance
 from mlscale.ladder.result import RungName
 from mlscale.model.accelerator import OtherGpuConstants
@@ -14,6 +13,7 @@ from mlscale.model.exchange import ExchangeConstants
 from mlscale.model.feed import NodeRate
 from mlscale.model.fetch import Fetch
 from mlscale.model.memory import MemoryFit
+from mlscale.model.storage_constants import StorageConstants
 from mlscale.plan.job import PlannedJob
 from mlscale.plan.result import Candidate, Goal
 
@@ -83,6 +83,7 @@ class Case:
     start: Setup | None
     measured_samples_per_s: float | None = None
     measured_interval: tuple[float, float] | None = None
+    own: bool = False  # the start is no EC2 type: which stores and helpers it could have is not known
     entry: bool = False  # the start is no machine that one has, but the cheapest to begin with
 
 
@@ -93,7 +94,6 @@ class RungPlan:
     rung: RungName
     candidates: tuple[Candidate, ...]
     rejected: tuple[str, ...] = ()
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,4 +108,3 @@ class Plan:
     pick: int | None
     cheapest: int | None
     fastest: int | None
-    warnings: tuple[str, ...] = field(default=())

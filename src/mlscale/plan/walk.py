@@ -14,7 +14,7 @@ from mlscale.plan.price import has_goal
 from mlscale.plan.result import Candidate, Goal, Interval
 from mlscale.plan.setup import Case, Plan, RungPlan
 
-SUREST, UNASKED = 0.97, 0.8  # confidence where nothing is near its limit; where nothing was asked
+EVEN = 0.5  # nothing was asked, so nothing is claimed
 SAME_MACHINE_ERROR = 0.05  # of a ratio on one machine, 90 %: what the models of loader and store add
 
 
@@ -65,6 +65,8 @@ def _nothing(plan: Plan, rung: RungPlan) -> tuple[Status, str]:
         return "blocked", f"Nothing can be had: {'; '.join(rung.rejected[:3])}."
     if rung.rung == "trim_preprocessing":
         return "unknown", "Whether samples are stored larger than the model takes them is not known."
+    if plan.case.own and rung.rung in ("data_store", "prep_cluster"):
+        return "unknown", "What could be attached to a machine that is no EC2 type is not known: say --instance."
     if rung.rung == "data_store":
         return "blocked", "The file system is fixed."
     if rung.rung == "loader_workers":
@@ -78,7 +80,7 @@ def _closest(goal: Goal, candidates: Sequence[Candidate]) -> Candidate | None:
         return None
     meets = [candidate for candidate in candidates if candidate.meets_goal]
     if has_goal(goal) and meets:
-        return min(meets, key=lambda c: c.cost_usd.total)
+        return min(meets, key=lambda c: c.total_usd)
     if not has_goal(goal):
         return max(candidates, key=lambda c: c.samples_per_second.value)
     return min(candidates, key=lambda c: _distance(goal, c))
@@ -90,7 +92,7 @@ def _distance(goal: Goal, candidate: Candidate) -> float:
     if goal.deadline_hours is not None:
         found.append(candidate.hours.value / goal.deadline_hours)
     if goal.budget_usd is not None:
-        found.append(candidate.cost_usd.total / goal.budget_usd)
+        found.append(candidate.total_usd / goal.budget_usd)
     if goal.samples_per_second is not None:
         found.append(goal.samples_per_second / max(candidate.samples_per_second.value, 1e-9))
     return max(found)
@@ -125,8 +127,13 @@ def figures(candidate: Candidate) -> str:
     hours, rate = candidate.hours, candidate.samples_per_second.value
     return (
         f"{duration(hours.value)} ({duration(hours.low)} to {duration(hours.high)}), "
-        f"${candidate.cost_usd.total:,.0f}, {rate:,.0f} samples/s"
+        f"{dollars(candidate)}, {rate:,.0f} samples/s"
     )
+
+
+def dollars(candidate: Candidate) -> str:
+    """What it costs in all, if that is known."""
+    return "no known price" if candidate.cost_usd is None else f"${candidate.cost_usd.total:,.0f}"
 
 
 def duration(hours: float) -> str:
@@ -191,7 +198,7 @@ def cluster_advice(case: Case, candidate: Candidate) -> list[str]:
 
 def verdict_of(plan: Plan) -> Verdict:
     """Why the start is as fast as it is, and what meets the goal."""
-    goal, start = plan.case.goal, plan.baseline
+    start = plan.baseline
     bottleneck: Bottleneck = "none" if plan.met_already else _bottleneck(start)
     because = []
     if start is not None:
@@ -202,11 +209,7 @@ def verdict_of(plan: Plan) -> Verdict:
     for name, index in (("cheapest", plan.cheapest), ("fastest", plan.fastest)):
         if index is not None:
             because.append(f"The {name} of all: {describe(plan.candidates[index])}: {figures(plan.candidates[index])}.")
-    return Verdict(bottleneck, headline(plan), confidence(plan), tuple(because)) if goal else _none()
-
-
-def _none() -> Verdict:
-    return Verdict("inconclusive", "Nothing was asked.", 0.0)
+    return Verdict(bottleneck, headline(plan), confidence(plan), tuple(because))
 
 
 def _bottleneck(start: Candidate | None) -> Bottleneck:
@@ -225,18 +228,12 @@ def headline(plan: Plan) -> str:
         return f"Take {describe(chosen)}: {figures(chosen)}."
     if not plan.candidates:
         return f"Nothing that is allowed can run this job{_first_reason(plan)}."
-    cheapest, fastest = plan.candidates[plan.cheapest or 0], plan.candidates[plan.fastest or 0]
+    ends = [plan.candidates[i] for i in (plan.fastest, plan.cheapest) if i is not None]
+    told = " to ".join(f"{duration(c.hours.value)} for {dollars(c)} ({c.instance_type})" for c in ends)
     if not has_goal(goal):
-        return (
-            f"From {duration(fastest.hours.value)} for ${fastest.cost_usd.total:,.0f} ({fastest.instance_type}) "
-            f"to {duration(cheapest.hours.value)} for ${cheapest.cost_usd.total:,.0f} ({cheapest.instance_type}): "
-            "give a --deadline or a --budget for a pick."
-        )
-    return (
-        f"Nothing does it {goal_in_words(goal)}: the fastest takes {duration(fastest.hours.value)} "
-        f"for ${fastest.cost_usd.total:,.0f}, the cheapest {duration(cheapest.hours.value)} "
-        f"for ${cheapest.cost_usd.total:,.0f}."
-    )
+        return f"From {told}: give a --deadline or a --budget for a pick."
+    told = ", the cheapest ".join(f"{duration(c.hours.value)} for {dollars(c)}" for c in ends)
+    return f"Nothing does it {goal_in_words(goal)}: the fastest takes {told}."
 
 
 def _first_reason(plan: Plan) -> str:
@@ -246,20 +243,29 @@ def _first_reason(plan: Plan) -> str:
 
 
 def confidence(plan: Plan) -> float:
-    """The chance that the choice meets the goal, from its intervals: log-normal, the goal's parts taken at their worst."""
+    """The chance that the goal is met by the choice, or by nothing where nothing was found; even where none is asked."""
     goal, index = plan.case.goal, plan.pick
+    if not has_goal(goal):
+        return EVEN
     chosen = plan.baseline if plan.met_already else plan.candidates[index] if index is not None else None
-    if chosen is None or not has_goal(goal):
-        return UNASKED
-    found = [SUREST]
+    if chosen is None:
+        return round(1 - max((_meets(goal, candidate) for candidate in plan.candidates), default=0.0), 2)
+    return round(_meets(goal, chosen), 2)
+
+
+def _meets(goal: Goal, candidate: Candidate) -> float:
+    """The chance that a candidate meets a goal, by its log-normal intervals; of the goal's parts the worst."""
+    found = [1.0]
     if goal.deadline_hours is not None:
-        found.append(_chance(goal.deadline_hours, chosen.hours))
+        found.append(_chance(goal.deadline_hours, candidate.hours))
     if goal.samples_per_second is not None:
-        found.append(1 - _chance(goal.samples_per_second, chosen.samples_per_second))
-    if goal.budget_usd is not None and chosen.cost_usd.compute > 0:
-        left = goal.budget_usd - chosen.cost_usd.storage
-        found.append(_chance(left / chosen.cost_usd.compute * chosen.hours.value, chosen.hours))
-    return round(min(found), 2)
+        found.append(1 - _chance(goal.samples_per_second, candidate.samples_per_second))
+    if goal.budget_usd is not None:
+        cost = candidate.cost_usd
+        if cost is None or cost.compute <= 0:
+            return 0.0
+        found.append(_chance((goal.budget_usd - cost.storage) / cost.compute * candidate.hours.value, candidate.hours))
+    return min(found)
 
 
 def _chance(limit: float, interval: Interval) -> float:
@@ -287,22 +293,19 @@ def next_step_of(plan: Plan) -> NextStep:
     if not has_goal(goal):
         return NextStep(None, ("Give a goal: --deadline 24h, --budget 300 or --samples-per-second 2000.",))
     found = []
-    cheapest, fastest = plan.candidates[plan.cheapest or 0], plan.candidates[plan.fastest or 0]
     if goal.deadline_hours is not None:
-        inside = [c for c in plan.candidates if goal.budget_usd is None or c.cost_usd.total <= goal.budget_usd]
+        inside = [c for c in plan.candidates if goal.budget_usd is None or c.total_usd <= goal.budget_usd]
         if inside:
             best = min(inside, key=lambda c: c.hours.value)
-            found.append(f"Allow {duration(best.hours.value)}: {describe(best)} for ${best.cost_usd.total:,.0f}")
+            found.append(f"Allow {duration(best.hours.value)}: {describe(best)} for {dollars(best)}")
     if goal.budget_usd is not None:
         inside = [c for c in plan.candidates if goal.deadline_hours is None or c.hours.value <= goal.deadline_hours]
         if inside:
-            best = min(inside, key=lambda c: c.cost_usd.total)
-            found.append(f"Allow ${best.cost_usd.total:,.0f}: {describe(best)} in {duration(best.hours.value)}")
-    if not found:
-        found = [
-            f"The fastest: {describe(fastest)}: {figures(fastest)}",
-            f"The cheapest: {describe(cheapest)}: {figures(cheapest)}",
-        ]
+            best = min(inside, key=lambda c: c.total_usd)
+            found.append(f"Allow {dollars(best)}: {describe(best)} in {duration(best.hours.value)}")
+    for name, index in (("fastest", plan.fastest), ("cheapest", plan.cheapest)):
+        if not found and index is not None:
+            found.append(f"The {name}: {describe(plan.candidates[index])}: {figures(plan.candidates[index])}")
     return NextStep(None, tuple(found))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 from mlscale.loaders.kind import LoaderKind
@@ -256,27 +257,12 @@ def _mean(parts: Sequence[TrainingThread]) -> TrainingThread | None:
     def mean(name: str) -> float:
         return float(sum(getattr(part, name) for part in parts)) / count
 
-    names = (
-        "data",
-        "step",
-        "host",
-        "save",
-        "communication",
-        "cpu",
-        "data_cpu",
-        "data_io_wait",
-        "receive",
-        "gil",
-        "queue",
-        "queue_data",
-    )
-    return TrainingThread(
-        **{name: mean(name) for name in names},
-        functions=parts[0].functions,
+    shares = [field.name for field in fields(TrainingThread) if field.type == "float" and field.name != "save_seconds"]
+    return replace(
+        parts[0],
+        **{name: mean(name) for name in shares},  # type: ignore[arg-type]
         stacks_seen=all(part.stacks_seen for part in parts),
         samples=sum(part.samples for part in parts),
-        saves_seen=parts[0].saves_seen,
-        save_seconds=parts[0].save_seconds,
     )
 
 

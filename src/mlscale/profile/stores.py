@@ -66,7 +66,7 @@ def _identify(target: str, known: Mapping[str, Mapping[str, Any]]) -> tuple[str,
         return "other", "sleep", "time.sleep in the data set", {}
     if target == "disk":
         return "other", "uninterruptible wait", "an unnamed device", {}
-    return "other", scheme, rest or "unknown", {}
+    return "other", scheme, rest if rest not in ("", "?") else "a place that could not be named", {}
 
 
 def _store(

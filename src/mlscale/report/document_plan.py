@@ -75,13 +75,19 @@ def _summary(plan: Recommendation) -> Iterable[Said]:
         yield Said(
             "It takes", line(_hours(pick.hours)), Figure(words.hours(pick.hours.value), "Time", _range(pick.hours))
         )
-        cost = pick.cost_usd
-        parts = f"compute {words.usd(cost.compute)}, storage {words.usd(cost.storage)}"
-        yield Said("It costs", line(f"{words.usd(cost.total)} ({parts})"), Figure(words.usd(cost.total), "Cost", parts))
+        yield _costs(pick)
     if plan.pick is not None or _met(plan):
         yield Said("How sure", line(f"{words.confidence(plan.verdict.confidence)} that it meets the goal"))
     if plan.next_step.actions:
         yield Said("First step", said(plan.next_step.actions[0]))
+
+
+def _costs(pick: Candidate) -> Said:
+    cost = pick.cost_usd
+    if cost is None:
+        return Said("It costs", line("what this machine costs you: it has no known price"))
+    parts = f"compute {words.usd(cost.compute)}, storage {words.usd(cost.storage)}"
+    return Said("It costs", line(f"{words.usd(cost.total)} ({parts})"), Figure(words.usd(cost.total), "Cost", parts))
 
 
 def _met(plan: Recommendation) -> bool:
@@ -114,8 +120,9 @@ def _sections(plan: Recommendation) -> Iterable[Section]:
     missing, notes = words.split_warnings(plan.warnings)
     if notes:
         yield Section("Also note", (Bullets(tuple(said(note) for note in notes)),))
-    if plan.candidates:
+    if any(candidate.cost_usd is not None for candidate in plan.candidates):
         yield Section("Cost and time", (Picture(frontier(plan)),))
+    if plan.candidates:
         yield Section("The candidates", (_candidates(plan),))
     yield Section("The ladder", (ladder_of(plan),) if plan.ladder else ())
     after = after_of(plan)
@@ -149,20 +156,19 @@ def frontier(plan: Recommendation) -> Frontier:
     """Cost against time, with those that no other beats in both."""
     best: set[int] = set()
     cheapest = float("inf")
-    for index in sorted(
-        range(len(plan.candidates)), key=lambda i: (_at(plan, i).hours.value, _at(plan, i).cost_usd.total)
-    ):
-        if _at(plan, index).cost_usd.total < cheapest:
-            cheapest = _at(plan, index).cost_usd.total
+    priced = [i for i in range(len(plan.candidates)) if _at(plan, i).cost_usd is not None]
+    for index in sorted(priced, key=lambda i: (_at(plan, i).hours.value, _at(plan, i).total_usd)):
+        if _at(plan, index).total_usd < cheapest:
+            cheapest = _at(plan, index).total_usd
             best.add(index)
     named = {plan.fastest: "fastest", plan.cheapest: "cheapest", plan.pick: "pick"}
-    shown = [i for i in range(len(plan.candidates)) if i in best or i in named]
-    shown += [i for i in range(len(plan.candidates)) if i not in best and i not in named][:_MOST_POINTS]
+    shown = [i for i in priced if i in best or i in named]
+    shown += [i for i in priced if i not in best and i not in named][:_MOST_POINTS]
     points = tuple(
         Point(
             name_of(c),
             c.hours.value,
-            c.cost_usd.total,
+            c.total_usd,
             c.hours.low,
             c.hours.high,
             named.get(i, "good" if c.meets_goal else ""),
@@ -187,7 +193,7 @@ def _candidates(plan: Recommendation) -> Table:
     """The pick first, then what meets the goal, then the rest; the cheaper the earlier."""
     order = sorted(
         range(len(plan.candidates)),
-        key=lambda i: (i != plan.pick, not _at(plan, i).meets_goal, _at(plan, i).cost_usd.total),
+        key=lambda i: (i != plan.pick, not _at(plan, i).meets_goal, _at(plan, i).total_usd),
     )
     rows = [_row(_at(plan, i), _mark(plan, i), "next" if i == plan.pick else "") for i in order]
     if plan.baseline is not None:
@@ -206,6 +212,11 @@ def _candidates(plan: Recommendation) -> Table:
         Column("why"),
     )
     return Table("Candidates", columns, tuple(rows), sortable=True)
+
+
+def _cost(candidate: Candidate) -> Cell:
+    cost = candidate.cost_usd
+    return Cell(line("–")) if cost is None else Cell(line(words.usd(cost.total)), cost.total)
 
 
 def _mark(plan: Recommendation, index: int) -> str:
@@ -229,7 +240,7 @@ def _row(candidate: Candidate, mark: str, tone: str) -> Row:
             Cell(line(mark)),
             Cell(line(instance[0], dim("".join(instance[1:])))),
             Cell(line(candidate.rung)),
-            Cell(line(words.usd(candidate.cost_usd.total)), candidate.cost_usd.total),
+            _cost(candidate),
             Cell(line(words.hours(candidate.hours.value)), candidate.hours.value),
             Cell(line("yes" if candidate.meets_goal else "no")),
             Cell(line(words.quantity(rate.value, "")), rate.value),

@@ -6,23 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlscale.catalog.document import read_document
 from mlscale.errors import UnreadableInput
 from mlscale.model.exchange import Curve, ExchangeConstants, Fabric, Spread
 
 
 def read_exchange_constants(path: Path) -> ExchangeConstants:
     """The constants from `calibration/exchange.yaml` of the profiles."""
-    import yaml  # not needed to start up
-
-    try:
-        told: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UnreadableInput(f"{path}: cannot be read: {problem}") from None
-    except yaml.YAMLError as problem:
-        raise UnreadableInput(f"{path}: not YAML: {' '.join(str(problem).split())}") from None
-    if not isinstance(told, dict):
-        raise UnreadableInput(f"{path}: a mapping of names was expected")
-    return exchange_of(told, str(path))
+    return exchange_of(read_document(path).values, str(path))
 
 
 def exchange_of(told: Mapping[str, Any], path: str) -> ExchangeConstants:

@@ -37,7 +37,7 @@ def recommendation_of(
             pick=places.get(plan.pick) if plan.pick is not None else None,
             cheapest=places.get(plan.cheapest) if plan.cheapest is not None else None,
             fastest=places.get(plan.fastest) if plan.fastest is not None else None,
-            warnings=tuple(dict.fromkeys((*plan.case.job.warnings, *plan.warnings, *warnings))),
+            warnings=tuple(dict.fromkeys((*plan.case.job.warnings, *warnings))),
             workload="" if plan.case.job.workload.name == WATCHED else plan.case.job.workload.name,
             rejected=tuple(f"{rung.rung}: {reason}" for rung in plan.rungs for reason in rung.rejected),
         )

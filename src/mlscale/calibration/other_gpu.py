@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlscale.catalog.document import read_document
 from mlscale.catalog.types import Precision
 from mlscale.errors import UnreadableInput
 from mlscale.model.accelerator import Kind, OtherGpuConstants, Speed, Spread
@@ -16,17 +17,7 @@ PATHS: tuple[Precision, ...] = ("fp32", "tf32", "fp16", "fp8")
 
 def read_constants(path: Path) -> OtherGpuConstants:
     """The constants of the file. UnreadableInput, with the file and the key, where it is not as it should be."""
-    import yaml
-
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except OSError as problem:
-        raise UnreadableInput(
-            f"{path}: {problem.strerror or problem}. Reinstall mlscale, or name another file."
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise UnreadableInput(f"{path}: not YAML ({' '.join(str(problem).split())}).") from None
-    return _Reader(path).constants(content)
+    return _Reader(path).constants(read_document(path).values)
 
 
 class _Reader:

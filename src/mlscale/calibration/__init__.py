@@ -1,0 +1,1 @@
+"""The models' constants, read from `profiles/calibration/`: fitted figures, with their sources and dates."""

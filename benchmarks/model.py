@@ -37,7 +37,7 @@ def errors(job: Job) -> tuple[float, float]:
     truth = simulate(job, 2000)
     variability = (job.cpu_cv**2 + job.step_cv**2) / 2
     network = Pipeline(
-        job.workers, job.prefetch, job.cores, job.cpu_s, job.store_s, job.step_s, variability=variability
+        job.workers, job.prefetch, job.cores, job.cpu_s, job.store_s, job.step_s, variability=variability, crowding=0.0
     )
     bound = min(1 / job.step_s, job.cores / job.cpu_s, job.workers / (job.cpu_s + job.store_s))
     return throughput(network) / truth - 1, bound / truth - 1

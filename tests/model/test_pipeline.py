@@ -34,7 +34,16 @@ CASES = [
 
 def model_of(job: Job) -> Pipeline:
     variability = (job.cpu_cv**2 + job.step_cv**2) / 2
-    return Pipeline(job.workers, job.prefetch, job.cores, job.cpu_s, job.store_s, job.step_s, variability=variability)
+    return Pipeline(
+        job.workers,
+        job.prefetch,
+        job.cores,
+        job.cpu_s,
+        job.store_s,
+        job.step_s,
+        variability=variability,
+        crowding=0.0,
+    )
 
 
 @pytest.mark.parametrize("job", CASES, ids=str)
@@ -43,7 +52,7 @@ def test_it_agrees_with_the_simulation(job: Job) -> None:
 
 
 def test_without_workers_the_times_add_up() -> None:
-    assert throughput(Pipeline(0, 2, 2, 0.03, 0.05, 0.02)) == pytest.approx(10)
+    assert throughput(Pipeline(0, 2, 2, 0.03, 0.05, 0.02, crowding=0.0)) == pytest.approx(10)
 
 
 def test_a_ceiling_of_the_store_holds_whatever_the_workers() -> None:
@@ -53,12 +62,47 @@ def test_a_ceiling_of_the_store_holds_whatever_the_workers() -> None:
 
 
 def test_the_interpreter_lock_holds_threads_to_one_core() -> None:
-    assert throughput(Pipeline(8, 2, 8, 0.05, 0.0, 0.001, parallelism=1.0)) == pytest.approx(20, rel=0.01)
+    assert throughput(Pipeline(8, 2, 8, 0.05, 0.0, 0.001, parallelism=1.0, crowding=0.0)) == pytest.approx(20, rel=0.01)
 
 
 def test_a_core_for_each_leaves_nobody_waiting() -> None:
     assert all_busy(Pipeline(2, 2, 64, 0.05, 0.0, 0.05), 20) < 1e-6
+    assert all_busy(Pipeline(1, 2, 2, 0.1, 0.0, 0.05), 10) == 0.0  # one worker cannot fill two cores
     assert all_busy(Pipeline(2, 2, 2, 0.1, 0.0, 0.05), 20) == pytest.approx(1, abs=0.01)
+    assert all_busy(Pipeline(1, 2, 2, 0.1, 0.0, 0.05, other_cores=1.5), 10) > 0.9  # with other programs, it can
+    assert all_busy(Pipeline(3, 2, 1, 0.1, 0.0, 0.05), 10) == 1.0
+
+
+def test_waiting_for_a_core_costs_only_where_all_are_busy() -> None:
+    alone = Pipeline(1, 2, 2, 0.05, 0.0, 0.04, contention_s=0.01, variability=0.05)
+    assert throughput(alone) == pytest.approx(throughput(dataclasses.replace(alone, contention_s=0.0)))
+    two = with_workers(alone, 2)
+    assert throughput(two) < 0.9 * throughput(dataclasses.replace(two, contention_s=0.0))
+    assert throughput(dataclasses.replace(two, cores=16)) == pytest.approx(25, rel=0.03)
+
+
+def test_a_worker_that_idles_answers_at_once() -> None:
+    slow = Pipeline(1, 2, 8, 0.04, 0.0, 0.03, answer_s=0.02, variability=0.05)
+    assert throughput(slow) < 22
+    assert throughput(with_workers(slow, 8)) == pytest.approx(1 / 0.033, rel=0.03)  # it computes 15 % of the time
+
+
+def test_hyperthreads_share_a_core() -> None:
+    eight = Pipeline(8, 2, 8, 0.08, 0.0, 0.001, threads_per_core=2, crowding=0.0)
+    assert throughput(eight) == pytest.approx(5 / 0.08, rel=0.02)  # four cores, and a quarter more each
+    assert throughput(with_workers(eight, 4)) == pytest.approx(4 / 0.08, rel=0.02)
+
+
+def test_a_full_machine_shares_its_memory() -> None:
+    full = Pipeline(2, 2, 2, 0.05, 0.0, 0.001, crowding=0.08)
+    assert throughput(full) == pytest.approx(40 * 0.92, rel=0.02)
+    assert throughput(with_workers(full, 1)) == pytest.approx(20 * 0.96, rel=0.02)
+
+
+def test_a_worker_with_a_second_thread_uses_more_than_a_core() -> None:
+    assert throughput(Pipeline(1, 2, 4, 0.06, 0.0, 0.001, worker_threads=1.2, crowding=0.0)) == pytest.approx(
+        20, rel=0.02
+    )
 
 
 seconds = st.floats(0.0005, 2.0)
@@ -70,7 +114,8 @@ pipelines = st.builds(
     prepare_cpu_s=seconds,
     store_s=st.one_of(st.just(0.0), seconds),
     step_s=seconds,
-    queue_s=st.floats(0.0, 0.1),
+    contention_s=st.floats(0.0, 0.1),
+    answer_s=st.floats(0.0, 0.1),
     variability=st.floats(0.02, 2.0),
 )
 
@@ -86,7 +131,7 @@ def test_no_stage_is_outrun(pipeline: Pipeline) -> None:
 @settings(max_examples=100, deadline=None)
 @given(pipelines, st.floats(0.1, 10))
 def test_time_has_no_unit(pipeline: Pipeline, scale: float) -> None:
-    names = ("prepare_cpu_s", "store_s", "step_s", "queue_s")
+    names = ("prepare_cpu_s", "store_s", "step_s", "contention_s", "answer_s")
     slower = dataclasses.replace(pipeline, **{name: getattr(pipeline, name) * scale for name in names})
     assert throughput(slower) * scale == pytest.approx(throughput(pipeline), rel=1e-3)
 

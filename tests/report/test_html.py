@@ -152,8 +152,8 @@ def test_the_first_screen_answers() -> None:
         "loader workers",
         "high confidence (97%)",
         "num_workers=2",
-        "1.90×",
-        "1.73 – 2.06×",
+        "1.83×",
+        "1.70 – 1.96×",
     ):
         assert said in header[1]
 

@@ -8,15 +8,26 @@ from dataclasses import dataclass
 from mlscale.ladder.result import Bottleneck, SpeedUp
 from mlscale.measure import value_of
 from mlscale.model.pipeline import Pipeline, best_workers, throughput, with_workers
-from mlscale.model.whatif import HAND_OVER_COST, HAND_OVER_ERROR, TAKE_OVER_SHARE, Known, pipeline_of, speedup
+from mlscale.model.whatif import (
+    CONTENTION,
+    HAND_OVER_COST,
+    HAND_OVER_ERROR,
+    TAKE_OVER_SHARE,
+    Known,
+    pipeline_of,
+    speedup,
+)
 from mlscale.profile.job import JobProfile, Store
 
 # The GPU "hardly waits" when the loop loses less than this in all, or no single cause takes as much as the second.
 WAIT_TOTAL = 0.10  # a saturated GPU is one above 90 % (nvsonar's and TraceML's bounds, research/diagnosing.md)
 WAIT_LARGEST = 0.07
 HOST_LARGEST = 0.15  # each loop has some Python, and takes its batches over: a cause only where it is plain
+USED_UP = 0.85  # of the cores: beyond, threads wait for one more often than they find one
+THROTTLED = 0.01  # of the time, from which a quota is felt
 WORTH = 1.10  # a step that brings less than this is none: a tenth is what a rerun can tell from noise
 FAST_STORE_ERROR = 0.10  # of a promise about another store (target in research/diagnosing.md, section 8)
+CORES_ERROR = 0.03  # of the cores that can be had: what others use changes
 TURNOVER_LEAST = 0.5  # of the gain from workers that outlive an epoch: the loop's own work between epochs stays
 STORE_LEFT = 0.02  # of the waiting that stays on a local store: flash answers in 0.1 ms where others take 5 to 50
 
@@ -61,11 +72,27 @@ class Case:
         thread = self.profile.training
         return float(getattr(thread, name)) if thread is not None else 0.0
 
+    @property
+    def cores_used_up(self) -> bool:
+        """Whether preparation could get no more of the cores, the quota included. Unknown counts as not."""
+        cpu = self.profile.cpu
+        if cpu is None:
+            return False
+        used = cpu.job_cores + cpu.other_cores if cpu.limit_source == "machine" else cpu.job_cores
+        return used >= USED_UP * cpu.limit_cores or (cpu.throttled_fraction or 0.0) > THROTTLED
+
+    @property
+    def taking_over(self) -> float:
+        """Share of the time in which the loop takes batches over that are there: its own work, not waiting for data.
+
+        It also waits for a core then; where the cores are used up, preparation is to blame for that.
+        """
+        return self.share("receive") + (0.0 if self.cores_used_up or not self.workers else self.share("queue_data"))
+
     def lost(self, name: str) -> float:
-        """A share of the time that could be saved. Taking a batch over is the loop's own work, not waiting for data."""
-        own = self.share("receive") - self.share(
-            "gil"
-        )  # and where the loader's threads hold the lock, data is the cause
+        """A share of the time that could be saved."""
+        # Where the loader's threads hold the interpreter lock, data is the cause of a wait outside the loader.
+        own = self.taking_over - self.share("gil")
         moved = {"data": -own, "host": own}
         return max(0.0, self.share(name) + moved.get(name, 0.0))
 
@@ -81,11 +108,8 @@ def case_of(profile: JobProfile) -> Case:
         return Case(profile, None, None, None, None, None, None)
     pipeline = known.pipeline
     best = best_workers(outside(pipeline, 1) if known.inline else pipeline)
+    more = move_to_workers(known, best)
     unsure = any(store.at_ceiling is None and store.wait_share > 0.3 for store in profile.stores)
-    if known.inline:
-        more = speedup(dataclasses.replace(known, cpu_error=HAND_OVER_ERROR), lambda p: outside(p, best))
-    else:
-        more = speedup(known, lambda p: with_workers(p, best), cores_error=0.03)
     if unsure and more.value > 1:
         # A ceiling that cannot be seen from here may be anywhere above what is read now.
         more = SpeedUp(more.value, min(more.value, 1 + (more.value - 1) * 0.5), more.high)
@@ -96,7 +120,7 @@ def case_of(profile: JobProfile) -> Case:
         more,
         speedup(known, without_store, extra_error=FAST_STORE_ERROR),
         speedup(known, without_core_limit, extra_error=FAST_STORE_ERROR),
-        speedup(known, lambda p: dataclasses.replace(p, step_s=p.step_s / 1000, queue_s=0.0, step_cpu_s=0.0)),
+        speedup(known, lambda p: dataclasses.replace(p, step_s=p.step_s / 1000, contention_s=0.0, step_cpu_s=0.0)),
     )
 
 
@@ -111,12 +135,27 @@ def kept_workers(case: Case) -> SpeedUp | None:
     return SpeedUp(value, 1 + (value - 1) * TURNOVER_LEAST, 1 / (1 - turnover))
 
 
+def move_to_workers(known: Known, workers: int) -> SpeedUp:
+    """The gain with another number of workers."""
+    if known.inline:
+        return speedup(dataclasses.replace(known, cpu_error=HAND_OVER_ERROR), lambda p: outside(p, workers))
+    return speedup(known, lambda p: with_workers(p, workers), cores_error=CORES_ERROR)
+
+
+def is_kept(case: Case) -> bool:
+    """Whether workers that outlive the epoch are the remedy, rather than more of them."""
+    kept, more = kept_workers(case), case.more_workers
+    return kept is not None and more is not None and more.value < WORTH and kept.value > more.value
+
+
 def outside(pipeline: Pipeline, workers: int) -> Pipeline:
     """Preparation moved from the training thread into workers, which hand their batches over."""
+    take_over_s = pipeline.prepare_cpu_s * TAKE_OVER_SHARE
     moved = dataclasses.replace(
         pipeline,
         prepare_cpu_s=pipeline.prepare_cpu_s * HAND_OVER_COST,
-        step_s=pipeline.step_s + pipeline.prepare_cpu_s * TAKE_OVER_SHARE,
+        step_s=pipeline.step_s + take_over_s,
+        contention_s=CONTENTION * take_over_s,
     )
     return with_workers(moved, workers)
 
@@ -130,7 +169,13 @@ def without_core_limit(pipeline: Pipeline) -> Pipeline:
     """Preparation on as many other machines as it takes."""
     enough = max(pipeline.workers, 1) * 64
     return dataclasses.replace(
-        pipeline, workers=enough if enough < 64 else 64, cores=1e4, parallelism=None, queue_s=0.0
+        pipeline,
+        workers=enough if enough < 64 else 64,
+        cores=1e4,
+        machine_cores=1e4,
+        other_cores=0.0,
+        parallelism=None,
+        contention_s=0.0,
     )
 
 

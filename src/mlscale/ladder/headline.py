@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from mlscale.ladder.case import WORTH, Case
+from mlscale.ladder.case import Case, is_kept
 from mlscale.ladder.result import Bottleneck, NextStep, RungResult, SpeedUp
 from mlscale.ladder.rungs.data_store import describe
 from mlscale.ladder.rungs.trim_preprocessing import heaviest
@@ -25,7 +25,7 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
     if bottleneck == "loader_workers":
         if not case.workers:
             return f"{who} waits {data} of the time: the training thread loads each batch itself (num_workers=0)."
-        if case.more_workers is not None and case.more_workers.value < WORTH:
+        if is_kept(case):
             return f"{who} waits {data} of the time for data, most of it at the start of each epoch: the workers start anew."
         if workers is not None and workers.io_wait > workers.compute:
             now = count(case.workers, "worker")
@@ -46,7 +46,7 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
     if bottleneck == "host":
         top = heaviest_of(case, "host")
         named = place(top) if top is not None else "its own Python code"
-        if case.share("receive") > case.share("host"):
+        if case.taking_over > case.share("host"):
             named = "taking batches over from the workers"
         return f"The training loop spends {pct(case.lost('host'))} of its time in other host work: {named}."
     if bottleneck == "checkpoint":
@@ -121,7 +121,7 @@ def next_step(case: Case, bottleneck: Bottleneck, ladder: tuple[RungResult, ...]
     if bottleneck == "host":
         top = heaviest_of(case, "host")
         named = place(top) if top is not None else "the code between two steps"
-        if case.share("receive") > case.share("host"):
+        if case.taking_over > case.share("host"):
             cheaper = (
                 "Make batches smaller to hand over: uint8 instead of float32, and normalise on the GPU; pin_memory=True"
             )
@@ -196,7 +196,7 @@ def _without(case: Case, part: str) -> SpeedUp | None:
         lambda p: dataclasses.replace(
             p,
             step_s=p.step_s * left,
-            queue_s=p.queue_s * left,
+            contention_s=p.contention_s * left,
             step_cpu_s=p.step_cpu_s * (left if part == "host" else 1.0),
         ),
         extra_error=SELF_MADE_ERROR,

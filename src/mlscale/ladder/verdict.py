@@ -8,6 +8,8 @@ from mlscale.ladder.result import Bottleneck
 UNDERFILLED_SM = 0.35  # of the SMs at work while "busy" (GPM): below, kernels are too small to fill the GPU
 UNDERFILLED_POWER = 0.40  # of the power limit while "busy", before Hopper (stas00/ml-engineering: 100 % and idle units)
 BUSY = 0.90
+KEEPS_UP = 0.10  # of a worker's time without an order: then it is not the workers that are waited for
+SOME_GAIN = 1.02  # more workers bring this much, where they cannot keep up and cores are free
 _AVOIDABLE: tuple[tuple[str, Bottleneck], ...] = (
     ("data", "loader_workers"),
     ("host", "host"),
@@ -42,7 +44,15 @@ def data_side(case: Case) -> Bottleneck:
     kept = kept_workers(case)
     if kept is not None and kept.value > max(store, cores):
         return "loader_workers"  # it is started anew too often
+    if cores > store and cannot_keep_up(case) and not case.cores_used_up and case.more_workers.value > SOME_GAIN:
+        return "loader_workers"
     return "storage" if store > cores else "preprocessing"
+
+
+def cannot_keep_up(case: Case) -> bool:
+    """Whether the workers are at work all the time."""
+    workers = case.profile.workers
+    return workers is not None and workers.idle < KEEPS_UP
 
 
 def _by_shares(case: Case) -> Bottleneck:

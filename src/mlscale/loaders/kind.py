@@ -31,6 +31,8 @@ class LoaderKind:
     worker_kind: Literal["process", "thread", "inline"]
     # On the training thread: it waits for data, or prepares it.
     waits: tuple[Where, ...]
+    # On the training thread, within `waits`: a batch is there, and is taken over from its worker.
+    takes_over: tuple[Where, ...] = ()
     # On the training thread: the loader starts or ends its workers.
     starts: tuple[Where, ...] = ()
     # At the root of a worker: this is one of the loader's.

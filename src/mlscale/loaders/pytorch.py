@@ -15,6 +15,11 @@ PYTORCH = LoaderKind(
         Where("DataLoaderShard.__iter__", "accelerate/data_loader.py"),
         Where("DataLoaderDispatcher.__iter__", "accelerate/data_loader.py"),
     ),
+    takes_over=(
+        Where("*", "torch/multiprocessing/reductions.py"),
+        Where("*", "multiprocessing/resource_sharer.py"),
+        Where("_ConnectionBase.recv_bytes", "multiprocessing/connection.py"),
+    ),
     starts=(
         Where("DataLoader.__iter__", _LOADER),
         Where("_MultiProcessingDataLoaderIter.__init__", _LOADER),

@@ -7,12 +7,20 @@ of prepared batches waits, and the training thread takes one after the other.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 MAX_WORKERS = 64
 WITHIN_BEST = 0.02  # the fewest workers within this of the most that can be had (loadtune's rule; issue 2)
+HYPERTHREAD_YIELD = (
+    0.25  # of a core, what its second thread adds: 0.2 to 0.3 for decoding (profiles/calibration/storage.yaml)
+)
+CROWDING = (
+    0.08  # of a full machine's work, lost to shared caches and memory: +5 % of CPU time per batch from one busy core
+)
+# of two to both (median of five jobs here; 0 in pure Python, 15 % in HDF5), docs/model.md
+BUSY_SPREAD = 0.25  # of the number of busy cores, from one moment to the next
 _FIXED_POINT = 12
-MANY_CORES = 100  # from here on, Erlang's sums outgrow floating point, and say next to nothing
 
 
 @dataclass(frozen=True)
@@ -25,13 +33,18 @@ class Pipeline:
     prepare_cpu_s: float
     store_s: float  # waiting for the store, beside others
     step_s: float  # of the training thread, everything but waiting for data
-    queue_s: float = 0.0  # more of the same, waiting for a core while all cores are busy
+    contention_s: float = 0.0  # more of the same: waiting for a core, where all are busy when a batch is taken over
+    answer_s: float = 0.0  # more of the same: until a worker that computes hands its batch out, while cores are free
     step_cpu_s: float = 0.0  # CPU time that the training process takes from the same cores
     store_batches_per_s: float | None = None  # the store's ceiling
     parallelism: float | None = None  # of preparation, where a lock bounds it below the cores (the GIL: 1)
     variability: float = 1.0  # mean squared coefficient of variation of the two sides; 1: exponential
     limit_cores: float = 0.0  # that one rank may have at most; 0: `cores`, whoever else wants them
     other_cores: float = 0.0  # used by other programs, for each rank of this job
+    machine_cores: float = 0.0  # logical ones that its threads may run on, whatever a quota says; 0: `cores`
+    threads_per_core: int = 1  # hyperthreads: two share what one core can do
+    crowding: float = CROWDING  # of a full machine's work, lost to shared caches and memory
+    worker_threads: float = 1.0  # cores that one worker can use: a second thread of its own hands its batches over
 
     @property
     def limits(self) -> dict[str, float]:
@@ -48,18 +61,18 @@ class Pipeline:
 def throughput(pipeline: Pipeline) -> float:
     """Batches per second."""
     if pipeline.workers <= 0:
-        alone = pipeline.prepare_cpu_s + pipeline.store_s + pipeline.step_s + pipeline.queue_s * all_busy(pipeline, 0.0)
+        alone = pipeline.prepare_cpu_s * inflation(pipeline, 1.0) + pipeline.store_s + pipeline.step_s
         rate = 1 / alone if alone > 0 else float("inf")
         return min(rate, pipeline.store_batches_per_s or float("inf"), _cores_bound(pipeline))
     rate = 0.0
     # The training thread's own CPU time and the workers' share the cores: a fixed point of their division.
     for _ in range(_FIXED_POINT):
-        cores = max(0.05, pipeline.cores - rate * pipeline.step_cpu_s)
+        beside = rate * pipeline.step_cpu_s
+        cores = max(0.05, pipeline.cores - beside)
         if pipeline.parallelism is not None:
             cores = min(cores, pipeline.parallelism)
-        # The training thread waits for a core as often as it finds all of them busy.
-        step_s = pipeline.step_s + pipeline.queue_s * all_busy(pipeline, rate or _cores_bound(pipeline))
-        fresh = _coupled(dataclasses.replace(pipeline, step_s=step_s), cores)
+        step_s = pipeline.step_s + taking_over_s(pipeline, rate or _cores_bound(pipeline))
+        fresh = _coupled(dataclasses.replace(pipeline, step_s=step_s), cores, beside)
         if abs(fresh - rate) < 1e-6 * max(fresh, 1e-9):
             break
         rate = fresh if rate == 0 else (rate + fresh) / 2
@@ -67,28 +80,55 @@ def throughput(pipeline: Pipeline) -> float:
 
 
 def all_busy(pipeline: Pipeline, rate: float) -> float:
-    """Probability that a thread that wakes finds no core free: Erlang's C formula, between whole numbers of cores."""
-    cores = max(pipeline.cores, 0.05)
-    load = min(rate * (pipeline.prepare_cpu_s + pipeline.step_cpu_s) / cores, 0.999)
-    whole = max(1, int(cores))
-    if whole > MANY_CORES:
-        return load**MANY_CORES  # all of so many are busy only when they are full
-    offered, term, total = load * whole, 1.0, 1.0
-    for n in range(1, whole):
-        term *= offered / n
-        total += term
-    last = term * offered / whole / (1 - load)
-    return last / (total + last)
+    """Probability that the training thread finds no core free when it takes a batch over.
+
+    That moment wakes a worker, by its next order. The other workers began earlier, one each batch, so that about
+    `rate x prepare_cpu_s` of them still compute: are those as many as the cores that are left?
+    """
+    left = max(0.0, pipeline.cores - 1)
+    if left <= 0:
+        return 1.0
+    most = (pipeline.workers - 1) * pipeline.worker_threads + pipeline.other_cores
+    busy = min(rate * pipeline.prepare_cpu_s + pipeline.other_cores, 1e9)
+    # Fewer threads than cores can never fill them.
+    share = min(1.0, most / left)
+    return share * _normal((busy - left) / (BUSY_SPREAD * max(left, 1.0)))
+
+
+def taking_over_s(pipeline: Pipeline, rate: float) -> float:
+    """What the training thread waits, per batch, while it takes one over.
+
+    For a core, where all are busy. Where one is free, for the interpreter of the worker, as often as that computes: each
+    of its answers gives the lock back, and a free core lets its main thread snatch it (the convoy of two threads).
+    """
+    crowded = all_busy(pipeline, rate)
+    computes = min(1.0, rate * pipeline.prepare_cpu_s / max(pipeline.workers, 1))
+    return pipeline.contention_s * crowded + pipeline.answer_s * computes * (1 - crowded)
+
+
+def _normal(deviations: float) -> float:
+    """The normal distribution's probability of less than so many standard deviations."""
+    return 0.5 * math.erfc(-deviations / math.sqrt(2))
+
+
+def inflation(pipeline: Pipeline, busy: float) -> float:
+    """CPU time of the same work with `busy` cores at work, over what it takes alone: they share memory and, as
+    hyperthreads, cores."""
+    total = pipeline.machine_cores or pipeline.cores
+    busy = min(max(busy, 1e-6), total)
+    cores = total / max(1, pipeline.threads_per_core)
+    work = min(busy, cores) + HYPERTHREAD_YIELD * max(0.0, busy - cores)
+    return busy / (work * (1 - pipeline.crowding * busy / total))
 
 
 def _cores_bound(pipeline: Pipeline) -> float:
-    cpu = pipeline.prepare_cpu_s + pipeline.step_cpu_s
+    cpu = (pipeline.prepare_cpu_s + pipeline.step_cpu_s) * inflation(pipeline, pipeline.cores + pipeline.other_cores)
     return pipeline.cores / cpu if cpu > 0 else float("inf")
 
 
-def _coupled(pipeline: Pipeline, cores: float) -> float:
+def _coupled(pipeline: Pipeline, cores: float, beside: float) -> float:
     """The loader and the training thread through a bounded buffer: a birth-death chain over the batches that wait."""
-    made = production(pipeline, cores)
+    made = production(pipeline, cores, beside + pipeline.other_cores)
     if pipeline.step_s <= 0:
         return made[-1]
     # Regular service times need fewer places in the buffer than exponential ones for the same effect.
@@ -109,14 +149,16 @@ def _coupled(pipeline: Pipeline, cores: float) -> float:
     return take * (1 - idle / total)
 
 
-def production(pipeline: Pipeline, cores: float) -> list[float]:
-    """Batches per second that 0, 1, 2 ... workers prepare, from the product form of cores and store (convolution)."""
+def production(pipeline: Pipeline, cores: float, beside: float) -> list[float]:
+    """Batches per second that 0, 1, 2 ... workers prepare, from the product form of cores and store (convolution).
+    `beside`: cores that the training thread and other programs use meanwhile."""
     count = max(1, pipeline.workers)
-    cpu, store = pipeline.prepare_cpu_s, pipeline.store_s
+    store = pipeline.store_s
     at_cores = [1.0]
     at_store = [1.0]
     for n in range(1, count + 1):
-        at_cores.append(at_cores[-1] * cpu / min(float(n), max(cores, 0.05)))
+        busy = min(n * pipeline.worker_threads, max(cores, 0.05))
+        at_cores.append(at_cores[-1] * pipeline.prepare_cpu_s * inflation(pipeline, busy + beside) / busy)
         # As many answers at a time as are asked for, up to the ceiling.
         pace = n / store if store > 0 else float("inf")
         if pipeline.store_batches_per_s is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlscale.ladder.result import SpeedUp
-from mlscale.model.pipeline import Pipeline, all_busy, throughput
+from mlscale.model.pipeline import Pipeline, all_busy, inflation, taking_over_s, throughput
 from mlscale.profile.job import Cpu, JobProfile
 
 MODEL_ERROR = 0.04  # of the network itself, 90 %: largest error at 1 to 24 workers in research/diagnosing.md, section 8
@@ -27,6 +27,14 @@ TELLING_WAIT = 0.04  # share of the time waiting for data, below which it tells 
 VARIABILITY_SPREAD = 0.8  # standard deviation of its logarithm: usually between 0.45 and 2.2 times VARIABILITY
 RATE_SPREAD = 0.03  # of the model's rate at the true demands, which are seen with an error of some percent
 LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 3.0  # nearly clockwork; burstier than exponential times
+# Taking a batch over is a row of short runs and answers. Where it finds the cores busy it waits for one, in all this many
+# times its own CPU time, and where they are free still a part of it: 13 jobs of 2 to 4 workers on 2 cores, docs/model.md.
+CONTENTION, CONTENTION_ERROR = 1.4, 0.8
+USUAL_WAIT = 0.4  # the same, with cores free
+CROWDING_ERROR = 1.0  # none in pure Python, twice as much where memory is all that counts
+CROWDED_NOW = 0.3  # chance of finding all cores busy, from which what is seen tells how long it waits for one then
+ANSWER_ERROR = 0.8  # of the waits for a worker's interpreter: while data is short, they overlap with its computing
+LEAST_ANSWERS = 0.25  # of the batches: from fewer waits, no more is concluded
 BESIDE = 0.05  # share of the cores from which others are company
 WAITS_FOR_CORE = 0.1  # share of its wanted time that a job waits for a core, from which the scheduler has to divide
 MUCH_WANTED = 0.5  # cores: a job that wants less sleeps most of the time, and is served first when it wakes
@@ -41,6 +49,7 @@ class Known:
     cpu_error: float
     store_error: float
     step_error: float
+    contention_error: float = CONTENTION_ERROR
     inline: bool = False  # the training thread prepares the data: workers would have to hand it over
     lock_s: float = 0.0  # part of step_s that is waiting for the lock of a loader in threads
 
@@ -89,8 +98,15 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         variability=VARIABILITY,
         limit_cores=cpu.limit_cores / ranks,
         other_cores=others / ranks,
+        machine_cores=cpu.affinity_cores / ranks,
+        threads_per_core=profile.host.threads_per_core,
+        worker_threads=_threads_of(profile, count * ranks),
     )
-    pipeline = dataclasses.replace(pipeline, queue_s=thread.queue / rate / max(all_busy(pipeline, rate), 0.05))
+    # Demands as they would be alone; the model adds what company costs.
+    crowd = inflation(pipeline, (cpu.job_cores + cpu.other_cores) / ranks)
+    pipeline = dataclasses.replace(pipeline, prepare_cpu_s=prepare_s / crowd, step_cpu_s=pipeline.step_cpu_s / crowd)
+    pipeline = _with_answers(pipeline, rate, thread.receive_wait / rate)
+    pipeline = _with_contention(pipeline, rate, thread.receive / rate, thread.queue / rate)
     pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
     return Known(
         pipeline,
@@ -99,6 +115,40 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         _relative(max(1e-3, outside), thread.samples),
         inline=not count,
         lock_s=thread.gil / rate,
+    )
+
+
+def _threads_of(profile: JobProfile, workers: int) -> float:
+    """Cores that one worker uses while its main thread computes: handing over, in a thread of its own, runs beside it."""
+    cpu, own = profile.cpu, profile.workers
+    if cpu is None or own is None or own.compute <= 0.05 or not workers:
+        return 1.0
+    return max(1.0, cpu.worker_cores / (workers * own.compute))
+
+
+def _with_answers(pipeline: Pipeline, rate: float, blocked_s: float) -> Pipeline:
+    """The waits for a worker's interpreter, as they would be with a worker that always computes and cores that are free."""
+    one = taking_over_s(dataclasses.replace(pipeline, answer_s=1.0), rate)
+    return dataclasses.replace(pipeline, answer_s=blocked_s / max(one, LEAST_ANSWERS))
+
+
+def _with_contention(pipeline: Pipeline, rate: float, receive_s: float, queue_s: float) -> Pipeline:
+    """The training thread's waits for a core: some always, and more where all cores are busy.
+
+    Seen where they are busy now; else expected, in proportion to the CPU time of taking a batch over.
+    """
+    if not pipeline.workers:
+        return dataclasses.replace(pipeline, step_s=pipeline.step_s + queue_s)
+    crowded = all_busy(pipeline, rate)
+    expected = CONTENTION * receive_s
+    if crowded < CROWDED_NOW or expected <= 0:
+        return dataclasses.replace(pipeline, step_s=pipeline.step_s + queue_s, contention_s=expected)
+    usual = min(queue_s, USUAL_WAIT * receive_s)
+    seen = (queue_s - usual) / crowded
+    # What is seen may be the queue of cores that are used up, which more cores would end: halfway, as logarithms go.
+    contention = math.sqrt(expected * min(max(seen, expected / 4), expected * 4))
+    return dataclasses.replace(
+        pipeline, step_s=pipeline.step_s + max(0.0, queue_s - contention * crowded), contention_s=contention
     )
 
 
@@ -127,7 +177,7 @@ def _fitted_variability(pipeline: Pipeline, rate: float) -> float:
     Near the knee the rate tells it; where one stage clearly leads it tells nothing, and a slip of a percent in the
     demands must not be taken for bursts.
     """
-    waits = 1 - rate * (pipeline.step_s + pipeline.queue_s * all_busy(pipeline, rate))
+    waits = 1 - rate * (pipeline.step_s + taking_over_s(pipeline, rate))
     if not pipeline.workers or waits < TELLING_WAIT:
         return VARIABILITY
 
@@ -157,6 +207,9 @@ def speedup(known: Known, change: Change, *, extra_error: float = 0.0, cores_err
         ("prepare_cpu_s", known.cpu_error),
         ("store_s", known.store_error),
         ("step_s", known.step_error),
+        ("contention_s", known.contention_error),
+        ("answer_s", ANSWER_ERROR),
+        ("crowding", CROWDING_ERROR),
         ("cores", cores_error),
     ):
         if error <= 0 or not getattr(base, part):

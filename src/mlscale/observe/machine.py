@@ -81,6 +81,19 @@ def instance_type() -> str | None:
     return name if re.fullmatch(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", name) else None
 
 
+def threads_per_core(cpus: Iterable[int]) -> int:
+    """Hyperthreads of one core among these CPUs, as the kernel tells it; 1 where it does not."""
+    cores = set()
+    wanted = list(cpus)
+    for cpu in wanted:
+        try:
+            with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list", encoding="ascii") as file:
+                cores.add(file.read().strip())
+        except OSError:
+            return 1
+    return max(1, round(len(wanted) / len(cores))) if cores else 1
+
+
 def logical_cpus() -> int:
     """CPUs of the machine, whatever this process may use."""
     return os.cpu_count() or 1

@@ -381,6 +381,7 @@ def _header(target: Target, rate_hz: float, limits: Limits) -> dict[str, object]
         "kernel": platform.release(),
         "logical_cpus": machine.logical_cpus(),
         "affinity": sorted(affinity),
+        "threads_per_core": machine.threads_per_core(affinity),
         "memory": machine.memory_bytes(),
         "quota_cores": limits.quota_cores,
         "memory_limit_bytes": limits.memory_limit_bytes,

@@ -7,6 +7,7 @@ from mlscale.loaders.known import LOADERS
 from mlscale.recording import Stack, StackFrame, ThreadSample
 
 ALL_WAITS = tuple(place for kind in LOADERS for place in kind.waits)
+ALL_TAKE_OVERS = tuple(place for kind in LOADERS for place in kind.takes_over)
 ALL_STARTS = tuple(place for kind in LOADERS for place in kind.starts)
 
 # Saving: the functions that people's checkpoints end up in.

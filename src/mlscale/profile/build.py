@@ -106,6 +106,7 @@ def build_profile(recording: Recording) -> JobProfile:
         hostname=str(header.get("hostname", "?")),
         logical_cpus=int(header.get("logical_cpus", 1)),
         memory_bytes=int(header.get("memory", {}).get("MemTotal", 0)),
+        threads_per_core=int(header.get("threads_per_core", 1)),
         gpus=gpu.gpus,
         instance_type=header.get("instance_type"),
         container=header.get("container"),

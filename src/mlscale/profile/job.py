@@ -41,6 +41,7 @@ class Host:
     instance_type: str | None = None
     container: str | None = None
     gpu_missing_reason: str | None = None  # why `gpus` is empty
+    threads_per_core: int = 1  # hyperthreads among the CPUs that the job may use
     accelerator_simulated: bool = False  # the step sleeps and no GPU is visible
 
 
@@ -100,9 +101,10 @@ class TrainingThread:
     queue_data: float = 0.0  # the part of `queue` within `data`
     gil: float = 0.0  # part of `host`: waiting for the interpreter lock, which the loader's threads hold
     start: float = 0.0  # part of `data`: starting or ending workers, at the turn of an epoch
-    receive: float = (
-        0.0  # part of `data`: taking a batch over from a worker (unpickling, mapping); no worker speeds it up
-    )
+    # Parts of `data`: computing to take a batch over from a worker (unpickling, mapping), which no worker speeds up; and
+    # being blocked meanwhile, until a worker that computes has its interpreter free to hand the batch out.
+    receive: float = 0.0
+    receive_wait: float = 0.0
     functions: tuple[FunctionShare, ...] = ()  # largest first
     stacks_seen: bool = True  # False: activities were inferred from states and system calls alone
     samples: int = 0

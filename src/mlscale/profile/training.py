@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mlscale.loaders.kind import on_stack
 from mlscale.profile.activity import (
+    ALL_TAKE_OVERS,
     is_store,
     own_activity,
     shown_name,
@@ -173,6 +175,7 @@ def divide(
         data_io_wait=data_io if inline else 0.0,
         start=share("start"),
         receive=0.0 if inline else data_runs,
+        receive_wait=0.0 if inline else sum_of(_waits_to_take_over),
         queue=runs_share * (1 - on_core),
         queue_data=(1 - on_core) * sum_of(lambda look: look.what in _DATA and look.sample.state == "R"),
         gil=min(host, share("gil")),
@@ -188,6 +191,11 @@ def in_store(look: Look) -> bool:
     """Whether a look at a thread that loads data saw it wait for the store."""
     sample = look.sample
     return sample.state != "R" and (is_store(sample.target) or sample.state == "D" or sample.target == "sleep")
+
+
+def _waits_to_take_over(look: Look) -> bool:
+    """Whether a thread is blocked while it takes a batch over: its worker's interpreter is not yet free to hand it out."""
+    return look.what in _DATA and look.sample.state != "R" and on_stack(look.stack or (), ALL_TAKE_OVERS)
 
 
 def _blocked_in_backward(look: Look) -> bool:

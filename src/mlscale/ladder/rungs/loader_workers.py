@@ -1,6 +1,6 @@
 """Rung 2: can the machine take more workers that prepare data?"""
 
-from mlscale.ladder.case import WORTH, Case, kept_workers
+from mlscale.ladder.case import WORTH, Case, is_kept, kept_workers
 from mlscale.ladder.result import RungResult
 from mlscale.ladder.rung import Rung, Threshold
 from mlscale.ladder.wording import cores, count, pct, times
@@ -27,7 +27,7 @@ def check(case: Case) -> RungResult:
         because = "How the workers' time divides could not be seen, so that more of them cannot be judged."
         return RungResult("loader_workers", "unknown", because, EVIDENCE, citation=CITATION)
     kept = kept_workers(case)
-    if case.bottleneck == "loader_workers" and gain.value < WORTH and kept is not None:
+    if case.bottleneck == "loader_workers" and kept is not None and is_kept(case):
         because = (
             f"The loop waits {pct(case.turnover)} of the time at the turn of epochs ({case.profile.epochs_seen} were seen): "
             "each starts its workers anew."

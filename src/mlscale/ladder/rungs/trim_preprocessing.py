@@ -50,6 +50,8 @@ def _because(case: Case) -> str:
         "quota": f"the container's quota of {cores(cpu.limit_cores)}, of {case.profile.host.logical_cpus}",
     }
     because = f"Preparation computes and uses up {limits[cpu.limit_source]} ({cores(cpu.job_cores)} in use)."
+    if not case.cores_used_up:
+        because = f"Preparation computes, {cores(cpu.job_cores)} of {limits[cpu.limit_source]}, and more workers bring nothing."
     if cpu.limit_source == "quota" and cpu.throttled_fraction:
         because += " The quota stops the job again and again."
     if cpu.other_cores > 0.3 * cpu.limit_cores:
@@ -125,9 +127,9 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
 
 
 def lifted(pipeline: Pipeline, cpu: Cpu, cores_then: float) -> Pipeline:
-    """The same job with more cores. A quota also stops threads that would have found a core: that ends with it."""
-    ends = cpu.limit_source == "quota"
-    return dataclasses.replace(pipeline, cores=cores_then, queue_s=0.0 if ends else pipeline.queue_s)
+    """The same job with more cores."""
+    machine = pipeline.machine_cores if cpu.limit_source == "quota" else cores_then
+    return dataclasses.replace(pipeline, cores=cores_then, machine_cores=machine)
 
 
 def _processes(known: Known) -> Pipeline:

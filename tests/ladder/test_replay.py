@@ -33,6 +33,10 @@ EXPECTED = {
     "checkpoints_that_block": ("checkpoint", None, "cl cl cl cl cl bl bl bl"),
     "a_cpu_quota": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
     "one_core": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
+    # One of two cores is free and the worker is always at work: more workers, though taking batches over eats the gain.
+    "one_worker_near_the_knee": ("loader_workers", "loader_workers", "cl climb cl la la bl bl bl"),
+    "batches_dear_to_take_over": ("host", None, "cl cl cl cl cl bl bl bl"),
+    "contention_without_need": ("gpu", None, "cl cl cl cl cl la la la"),
     "threads_bound_by_the_inte": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
 }
 LETTERS = {"cl": "clear", "la": "later", "bl": "blocked", "climb": "climb"}

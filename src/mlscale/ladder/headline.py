@@ -13,6 +13,7 @@ from mlscale.model.whatif import speedup
 from mlscale.profile.job import FunctionShare, Rank
 
 LAGS = 0.10  # a rank that waits this much less for the others than the next is the one that lags
+DEAR = 0.05  # of the time spent on taking batches over, from which it is worth telling
 SELF_MADE_ERROR = 0.05  # of a promise about code that is taken out of the loop
 
 
@@ -106,6 +107,9 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
         found.append(f"A worker's time ({case.workers} of them): {shares}.")
     if cpu is not None:
         found.append(f"The job uses {cores(cpu.job_cores)} of {cores(cpu.limit_cores)}.")
+    if case.taking_over >= DEAR:
+        waiting = ", and waiting for a core meanwhile," if case.taking_over > case.share("receive") else ""
+        found.append(f"Taking batches over from the workers{waiting} takes {pct(case.taking_over)} of the time.")
     if bottleneck in ("storage", "loader_workers") and case.store is not None and case.store.why:
         found.append(f"{describe(case.store)[0].upper()}{describe(case.store)[1:]}: {case.store.why}.")
     if case.known is not None and case.more_workers is not None and bottleneck in ("storage", "preprocessing"):

@@ -1,9 +1,10 @@
 """What watching costs: CPU and memory of mlscale, and the speed of the job that is watched.
 
-Run: python benchmarks/overhead.py [--pairs 6] [--stretch 15] [--json]      some eight minutes, on an idle machine
-One running job is watched and left alone in turns (watched, alone, alone, watched, ...), so that a drift falls on both.
-Its speed is its own count of samples. The watcher has started before: what starting costs, and the report, is in the
-figures of the whole command, which is run once on each job. Needs the extra `demo`.
+Run: python benchmarks/overhead.py [--pairs 60] [--stretch 3] [--json]      some 14 minutes, on an idle machine
+One running job is watched and left alone in turns (watched, alone, alone, watched, ...), so that a drift falls on both:
+one watch goes on all the time, and is stopped (SIGSTOP) in every other stretch. The job's speed is its own count of
+samples. What starting costs, and the report, is in the figures of the whole command, which is run once on each job.
+Needs the extra `demo`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import math
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,27 +34,22 @@ from tests.running import EXAMPLE, environment, job, rows_of
 from mlscale.observe import proc
 from mlscale.observe.machine import machine_cpu_s
 
+SETTLE_S = 8.0  # to find the job and see it train
+WHOLE_SECOND = 1.2
 ONE_EPOCH = ("--epoch-samples", "1000000", "--seconds", "3000")  # its end would start workers anew
 JOBS = {
     "cores full": [*EXAMPLE, "--workers", str(os.cpu_count() or 1), "--step-ms", "5", *ONE_EPOCH],
     "GPU bound": [*EXAMPLE, "--workers", "2", "--step-ms", "150", *ONE_EPOCH],
 }
 
-# Watches whenever a line says for how long; tells what each second cost, all its threads together.
+# Watches until it is killed, and writes what each second cost, all its threads together.
 WATCHER = """
-import json, sys, time
+import sys, time
 from mlscale.observe.find import find_job
 from mlscale.observe.watch import watch
-pid = int(sys.argv[1])
-print("ready", flush=True)
-for line in sys.stdin:
-    began = time.monotonic()
-    marks = [(began, time.process_time())]
-    def mark(progress):
-        marks.append((time.monotonic(), time.process_time()))
-    watch(find_job(pid), duration_s=float(line), on_progress=mark)
-    mark(None)
-    print(json.dumps(marks), flush=True)
+def mark(progress):
+    print(time.monotonic(), time.process_time(), flush=True)
+watch(find_job(int(sys.argv[1])), duration_s=1e6, on_progress=mark)
 """
 # The command as a user runs it; wait4 tells the CPU time and the largest memory of that child alone.
 COMMAND = """
@@ -67,33 +64,30 @@ print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "wall_s": time.monoton
 
 
 @contextlib.contextmanager
-def watcher(pid: int) -> Iterator[subprocess.Popen[str]]:
-    """A process that has imported all it needs, and waits to be told to watch."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", WATCHER, str(pid)],
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def watcher(pid: int, marks: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that watches, stopped. Its (time, CPU seconds) go to `marks`."""
+    with marks.open("w") as file:
+        process = subprocess.Popen([sys.executable, "-c", WATCHER, str(pid)], env=environment(), stdout=file)
     try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        time.sleep(SETTLE_S)
+        process.send_signal(signal.SIGSTOP)
+        if process.poll() is not None:
+            raise SystemExit("The watcher ended by itself; nothing was measured.")
         yield process
     finally:
         process.kill()
         process.wait()
 
 
-def watched(process: subprocess.Popen[str], seconds: float) -> list[tuple[float, float]]:
-    """(time, CPU seconds) when the watch began, about each second, and when it ended."""
-    assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(f"{seconds}\n")
-    process.stdin.flush()
-    told = process.stdout.readline()
-    if not told:
-        raise SystemExit("The job, or its watcher, was ended from outside; nothing was measured.")
-    return [(at, used) for at, used in json.loads(told)]
+def stretch(process: subprocess.Popen[bytes], watching: bool, seconds: float) -> tuple[float, float]:
+    """One stretch of the job, watched or alone: when it began and ended."""
+    if watching:
+        process.send_signal(signal.SIGCONT)
+    began = time.monotonic()
+    time.sleep(seconds)
+    ended = time.monotonic()
+    process.send_signal(signal.SIGSTOP)
+    return began, ended
 
 
 def cpu_s(*pids: int) -> tuple[float, float]:
@@ -103,7 +97,7 @@ def cpu_s(*pids: int) -> tuple[float, float]:
 
 
 def samples_per_s(rows: Sequence[dict[str, float]], start: float, end: float) -> float:
-    """The job's own count between two times."""
+    """The job's own count between two times, from batch to batch."""
     inside = [row for row in rows if start <= row["t"] <= end]
     return (inside[-1]["samples"] - inside[0]["samples"]) / (inside[-1]["t"] - inside[0]["t"])
 
@@ -119,37 +113,26 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
     """All figures of one job."""
-    shares: list[float] = []
-    first: list[float] = []
     spans: list[dict[bool, tuple[float, float]]] = []
     with tempfile.TemporaryDirectory(prefix="mlscale-overhead-") as folder, job(command, Path(folder) / "log") as pid:
-        with watcher(pid) as process:
-            watched(process, 2)  # compiles, and fills the page cache
+        marked = Path(folder) / "marks"
+        with watcher(pid, marked) as process:
             ours_before, all_before, at_first = *cpu_s(pid, process.pid), time.monotonic()
             for number in range(pairs):
-                pair = {}
-                for watching in (True, False) if number % 2 == 0 else (False, True):
-                    began = time.monotonic()
-                    if watching:
-                        marks = watched(process, stretch_s)
-                        pair[True] = (marks[0][0], marks[-1][0])
-                        first.append(marks[1][1] - marks[0][1])
-                        # Not the last: it is the rest of a second.
-                        shares += [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(marks[1:-1])]
-                    else:
-                        time.sleep(stretch_s)
-                        pair[False] = (began, time.monotonic())
-                spans.append(pair)
-                print(f"  pair {number + 1} of {pairs}", file=sys.stderr)
+                order = (True, False) if number % 2 == 0 else (False, True)
+                spans.append({watching: stretch(process, watching, stretch_s) for watching in order})
+                print(f"  pair {number + 1} of {pairs}", end="\r", file=sys.stderr)
             ours, everything = cpu_s(pid, process.pid)
             others = (everything - all_before - (ours - ours_before)) / (time.monotonic() - at_first)
         rows = rows_of(Path(folder) / "log")
+        marks = [tuple(map(float, line.split())) for line in marked.read_text().splitlines()]
         ratios = [samples_per_s(rows, *pair[True]) / samples_per_s(rows, *pair[False]) for pair in spans]
         whole = command_figures(pid)
+    # Whole seconds within a stretch.
+    shares = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(marks) if b[0] - a[0] < WHOLE_SECOND]
     mean, low, high = interval([math.log(ratio) for ratio in ratios])
     return {
         "watch_cpu_cores": {"median": statistics.median(shares), "mean": statistics.fmean(shares)},
-        "watch_begin_cpu_s": statistics.median(first),
         "slowdown": {"value": -math.expm1(mean), "low": -math.expm1(high), "high": -math.expm1(low)},
         "samples_per_s": statistics.median(samples_per_s(rows, *pair[False]) for pair in spans),
         "others_cores": round(others, 3),
@@ -210,14 +193,17 @@ def table(found: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=6, help="watched and unwatched stretches (at least 2)")
-    parser.add_argument("--stretch", type=float, default=15, help="seconds of each (at least 4)")
+    parser.add_argument("--pairs", type=int, default=60, help="watched and unwatched stretches (at least 2)")
+    parser.add_argument("--stretch", type=float, default=3, help="seconds of each (at least 2)")
+    parser.add_argument("--job", choices=list(JOBS), help="only this one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if options.pairs < 2 or options.stretch < 4:
-        parser.error("--pairs from 2 on, --stretch from 4 on: less tells nothing")
+    if options.pairs < 2 or options.stretch < 2:
+        parser.error("--pairs from 2 on, --stretch from 2 on: less tells nothing")
     found: dict[str, Any] = {"machine": machine(), "pairs": options.pairs, "stretch_s": options.stretch, "jobs": {}}
     for name, command in JOBS.items():
+        if options.job not in (None, name):
+            continue
         print(f"{name}:", file=sys.stderr)
         found["jobs"][name] = measure(command, options.pairs, options.stretch)
     print(json.dumps(found, indent=2) if options.json else table(found))

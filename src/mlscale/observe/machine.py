@@ -19,6 +19,7 @@ def sample(limits: Limits, disks: Iterable[str]) -> dict[str, Any]:
     busy = machine_cpu_s()
     if busy is not None:
         values["cpu_s"] = busy
+        values["nice_s"] = machine_cpu_s(only_nice=True)
     throttled = throttled_s(limits.quota_path)
     if throttled is not None:
         values["throttled_s"] = throttled
@@ -35,12 +36,12 @@ def sample(limits: Limits, disks: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def machine_cpu_s() -> float | None:
-    """CPU seconds spent by everyone since boot (user, nice, system, irq, softirq)."""
+def machine_cpu_s(*, only_nice: bool = False) -> float | None:
+    """CPU seconds spent by everyone since boot (user, nice, system, irq, softirq); or by what yields to others (nice)."""
     try:
         with open("/proc/stat", "rb") as file:
             words = file.readline().split()
-        return sum(int(words[i]) for i in (1, 2, 3, 6, 7)) / proc.CLOCK_TICKS_PER_S
+        return sum(int(words[i]) for i in ((2,) if only_nice else (1, 2, 3, 6, 7))) / proc.CLOCK_TICKS_PER_S
     except (OSError, IndexError, ValueError):
         return None
 

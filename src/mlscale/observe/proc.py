@@ -383,6 +383,14 @@ def alive(pid: int) -> bool:
         return False
 
 
+def niceness(pid: int) -> int | None:
+    """How much a process yields to others: -20 to 19; None where it may not be read."""
+    try:
+        return os.getpriority(os.PRIO_PROCESS, pid)
+    except OSError:
+        return None
+
+
 def working_folder(pid: int) -> str | None:
     """Current directory of a process, None where it may not be read."""
     try:

@@ -390,4 +390,5 @@ def _header(target: Target, rate_hz: float, limits: Limits) -> dict[str, object]
         "container": limits.container,
         "instance_type": machine.instance_type(),
         "uid": os.geteuid(),
+        "nice": proc.niceness(target.pid),
     }

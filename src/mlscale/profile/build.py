@@ -344,13 +344,16 @@ def _cpu(
         training_cores = max(0.0, training_cores - worker_cores)
     job, worker_cores = _with_short_lived(job, worker_cores, by_worker, loader)
     machine = totals.machine_rate("cpu_s", spans)
+    niceness = header.get("nice")
+    # Programs that are nicer than the job leave it the cores as soon as it wants them.
+    yielding = totals.machine_rate("nice_s", spans) or 0.0 if niceness is not None and niceness <= 0 else 0.0
     return Cpu(
         limit_cores=limit,
         limit_source=source,  # type: ignore[arg-type]
         affinity_cores=affinity,
         quota_cores=quota,
         job_cores=job,
-        other_cores=max(0.0, machine - job) if machine is not None else 0.0,
+        other_cores=max(0.0, machine - job - yielding) if machine is not None else 0.0,
         training_cores=training_cores,
         worker_cores=worker_cores,
         throttled_fraction=min(1.0, throttled) if throttled is not None else None,

@@ -54,7 +54,7 @@ class Cpu:
     affinity_cores: int
     quota_cores: float | None
     job_cores: float  # used by all processes of the job
-    other_cores: float  # used by others on this machine
+    other_cores: float  # used by others on this machine, but for programs that yield to the job (nice)
     training_cores: float  # used by the training process alone (for thread loaders: without the loader's threads)
     worker_cores: float  # used by the loader's workers
     throttled_fraction: float | None  # share of time in which the quota stopped the job

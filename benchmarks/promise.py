@@ -102,8 +102,8 @@ def tables(results: Sequence[Result]) -> str:
     by_job: dict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_job[result["job"]].append(result)
-    lines = ["| job | verdict right | promised | real | error | inside | samples/s error | data wait error |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
+    lines = ["| job | verdict right | promised | real | error | inside | samples/s error | data wait error | report after |"]
+    lines.append("|---|---|---|---|---|---|---|---|---|")
     for name, rows in by_job.items():
         right = sum(row["verdict"] == row["expected"] for row in rows)
         promised = [row for row in rows if off(row) is not None]
@@ -121,6 +121,7 @@ def tables(results: Sequence[Result]) -> str:
         rates = [abs(row["rate_error"]) for row in rows if row["rate_error"] is not None]
         cells.append(f"{statistics.median(rates):.1%}" if rates else "–")
         cells.append(f"{statistics.median(abs(row['wait_error']) for row in rows):.3f}")
+        cells.append(f"{statistics.median(row['took_s'] for row in rows):.0f} s")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *confusion(results), "", *overall(results)])
 

@@ -102,7 +102,9 @@ def tables(results: Sequence[Result]) -> str:
     by_job: dict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_job[result["job"]].append(result)
-    lines = ["| job | verdict right | promised | real | error | inside | samples/s error | data wait error | report after |"]
+    lines = [
+        "| job | verdict right | promised | real | error | inside | samples/s error | data wait error | report after |"
+    ]
     lines.append("|---|---|---|---|---|---|---|---|---|")
     for name, rows in by_job.items():
         right = sum(row["verdict"] == row["expected"] for row in rows)

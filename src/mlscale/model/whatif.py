@@ -34,6 +34,7 @@ USUAL_WAIT = 0.4  # the same, with cores free
 CROWDING_ERROR = 1.0  # none in pure Python, twice as much where memory is all that counts
 CROWDED_NOW = 0.3  # chance of finding all cores busy, from which what is seen tells how long it waits for one then
 ANSWER_ERROR = 0.5  # of the waits for a worker's interpreter: while data is short, they overlap with its computing
+MOSTLY = 0.5
 LEAST_ANSWERS = 0.25  # of the batches: from fewer waits, no more is concluded
 BESIDE = 0.05  # share of the cores from which others are company
 WAITS_FOR_CORE = 0.1  # share of its wanted time that a job waits for a core, from which the scheduler has to divide
@@ -127,7 +128,12 @@ def _threads_of(profile: JobProfile, workers: int) -> float:
 
 
 def _with_answers(pipeline: Pipeline, rate: float, blocked_s: float) -> Pipeline:
-    """The waits for a worker's interpreter, as they would be with a worker that always computes and cores that are free."""
+    """The waits for a worker's interpreter, as they would be with a worker that always computes and cores that are free.
+
+    Where no core is free, the worker waits for one, as all do: that tells nothing of its interpreter.
+    """
+    if all_busy(pipeline, rate) > MOSTLY:
+        return pipeline
     one = taking_over_s(dataclasses.replace(pipeline, answer_s=1.0), rate)
     return dataclasses.replace(pipeline, answer_s=blocked_s / max(one, LEAST_ANSWERS))
 
@@ -145,11 +151,10 @@ def _with_contention(pipeline: Pipeline, rate: float, receive_s: float, queue_s:
         return dataclasses.replace(pipeline, step_s=pipeline.step_s + queue_s, contention_s=expected)
     usual = min(queue_s, USUAL_WAIT * receive_s)
     seen = (queue_s - usual) / crowded
-    # What is seen may be the queue of cores that are used up, which more cores would end: halfway, as logarithms go.
+    # What is seen may be the queue of cores that are used up, which more cores would end, and which the network has without
+    # it: halfway, as logarithms go, and within bounds.
     contention = math.sqrt(expected * min(max(seen, expected / 4), expected * 4))
-    return dataclasses.replace(
-        pipeline, step_s=pipeline.step_s + max(0.0, queue_s - contention * crowded), contention_s=contention
-    )
+    return dataclasses.replace(pipeline, step_s=pipeline.step_s + usual, contention_s=contention)
 
 
 def cores_of(cpu: Cpu, runnable: int, others: float) -> float:

@@ -37,6 +37,9 @@ from mlscale.recording import (
 # the run queue is known exactly from the kernel, and looks only divide the rest.
 TRAINING_LOOKS = 1.5
 WORKER_LOOKS = 0.5
+# Where data is waited for most of the time, what the workers do is the question: then as many looks go to either.
+EVEN_LOOKS = 1.0
+MOSTLY_WAITS, ENOUGH_LOOKS = 0.5, 100
 COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
 CPU_BUDGET_CORES = 0.009  # own CPU use, above which fewer threads are looked at
 SLOWEST = 2.0  # times the asked-for distance of two looks
@@ -257,15 +260,17 @@ class _Loop:
         )
 
     def _look(self, now: float) -> None:
-        """One look at a training thread, and one at a thread that prepares data."""
-        if self._training:
+        """One look at a training thread, or at a thread that prepares data, or both."""
+        waits = self.seen.looks >= ENOUGH_LOOKS and self.seen.data > MOSTLY_WAITS * self.seen.looks
+        even = waits and any(process.role == "worker" for process, _ in self._preparing[:1])
+        if self._training and (not even or self._random.random() * TRAINING_LOOKS <= EVEN_LOOKS):
             self._training_turn = (self._training_turn + 1) % len(self._training)
             process = self._training[self._training_turn]
             try:
                 self.seen.add(process.look(process.main_tid, now))
             except ProcessLookupError:
                 process.lost = True
-        if self._preparing and self._random.random() * TRAINING_LOOKS <= WORKER_LOOKS:
+        if self._preparing and self._random.random() * TRAINING_LOOKS <= (EVEN_LOOKS if even else WORKER_LOOKS):
             self._turn = (self._turn + 1) % len(self._preparing)
             process, tid = self._preparing[self._turn]
             try:

@@ -301,8 +301,8 @@ def _with_short_lived(
     """Cores of the job and of its workers. Workers that live for less than two readings of their CPU time (short epochs)
     leave no totals; then the looks at them say how much they computed."""
     looks = [look for own in by_worker.values() for look in own]
-    if loader is None or loader.worker_kind != "process" or not looks:
-        return job, worker_cores
+    if loader is None or loader.worker_kind != "process" or not looks or len(by_worker) <= loader.workers:
+        return job, worker_cores  # no worker was replaced by another; looks also see threads that wait for a core
     seen = loader.workers * sum(look.what == "compute" for look in looks) / len(looks)
     if worker_cores >= seen / 2:
         return job, worker_cores

@@ -16,12 +16,12 @@ def oversized_of(
     recording: Recording, workers: Workers | None, thread: TrainingThread | None, inline: bool
 ) -> Oversized | None:
     """Median stored and used sizes, where images are resized down by much; None where they are not, or none was seen."""
-    looks = [e.values for e in recording.events if isinstance(e, Fact) and e.name == "image"]
-    if not looks:
+    images = [e.values for e in recording.events if isinstance(e, Fact) and e.name == "image"]
+    if not images:
         return None
-    stored = [(int(v["stored"][0]), int(v["stored"][1])) for v in looks]
+    stored = [(int(v["stored"][0]), int(v["stored"][1])) for v in images]
     used = []
-    for v in looks:
+    for v in images:
         width, height = float(v["wanted"][0]), float(v["wanted"][1])
         box = v.get("box")
         if box:
@@ -33,16 +33,18 @@ def oversized_of(
     if statistics.median(ratios) < AREA_RATIO:
         return None
     functions: Sequence[FunctionShare] = ()
+    looks_at = 0
     if workers is not None and not inline:
-        functions = [f for f in workers.functions if f.activity == "compute"]
+        functions, looks_at = [f for f in workers.functions if f.activity == "compute"], workers.samples
     elif thread is not None:
-        functions = [f for f in thread.functions if f.activity == "data"]
+        functions, looks_at = [f for f in thread.functions if f.activity == "data"], thread.samples
     total = sum(f.share for f in functions) or 1.0
     return Oversized(
         (round(statistics.median(s[0] for s in stored)), round(statistics.median(s[1] for s in stored))),
         (round(statistics.median(u[0] for u in used)), round(statistics.median(u[1] for u in used))),
         decode_share=sum(f.share for f in functions if _on_stored(f)) / total,
         resize_share=sum(f.share for f in functions if f.name.endswith(_RESIZES)) / total,
+        looks=round(total * looks_at),
     )
 
 

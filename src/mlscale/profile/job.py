@@ -159,6 +159,7 @@ class Oversized:
     used: tuple[int, int]
     decode_share: float  # of preparation CPU time spent decoding
     resize_share: float  # of preparation CPU time spent resizing
+    looks: int = 0  # that the shares rest on
 
 
 @dataclass(frozen=True)

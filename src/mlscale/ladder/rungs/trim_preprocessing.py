@@ -1,11 +1,13 @@
 """Rung 4: is preparation limited by computing? Then only what is necessary should run."""
 
 import dataclasses
+import math
 
 from mlscale.ladder.case import Case
 from mlscale.ladder.result import RungResult, SpeedUp
 from mlscale.ladder.rung import Rung, Threshold
 from mlscale.ladder.wording import cores, count, pct, place
+from mlscale.model.estimate import Z_90
 from mlscale.model.pipeline import Pipeline, best_workers
 from mlscale.model.whatif import Known, speedup
 from mlscale.profile.images import AREA_RATIO
@@ -98,13 +100,17 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
     if oversized is not None:
         stored, used = oversized.stored, oversized.used
         ratio = used[0] * used[1] / (stored[0] * stored[1])
-        left = 1 - (oversized.decode_share + oversized.resize_share) * (1 - ratio)
+        share = oversized.decode_share + oversized.resize_share
+        left = 1 - share * (1 - ratio)
+        seen = Z_90 * math.sqrt(share * (1 - share) / max(oversized.looks, 1)) * (1 - ratio) / left
         actions.append(
             f"Store the images at {used[0]}x{used[1]} pixels: they are {stored[0]}x{stored[1]} and are shrunk each time"
         )
         if known is not None and gain is None:
             gain = speedup(
-                known, lambda p: dataclasses.replace(p, prepare_cpu_s=p.prepare_cpu_s * left), extra_error=TRIM_ERROR
+                known,
+                lambda p: dataclasses.replace(p, prepare_cpu_s=p.prepare_cpu_s * left),
+                extra_error=math.hypot(TRIM_ERROR, seen),
             )
     if (
         case.best_workers is not None

@@ -1,9 +1,10 @@
 """The promise kept? Diagnoses real jobs, takes the named step for real, measures again, and prints tables.
 
-    python benchmarks/promise.py [NAME ...] [--repeat 5] [--keep results.jsonl] [--tables results.jsonl]
+    python benchmarks/promise.py [NAME ...] [--repeat 5] [--keep results.jsonl] [--tables results.jsonl] [--again]
 
-Needs root, and what `scripts/test.sh` installs. A result is a line in `--keep`, so that a run that is cut off is not lost,
-and goes on where it was; `--tables` prints them without running anything.
+Needs root, and the extra `bench`. A result is a line in `--keep`, its recording beside it, so that a run that is cut off is
+not lost, and goes on where it was; `--tables` prints them without running anything, and with `--again` diagnoses the
+recordings anew, for a model that has changed (where its advice is still the step that was taken).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import contextlib
 import json
 import re
+import shutil
 import statistics
 import sys
 import tempfile
@@ -26,6 +28,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.settings import Setting, settings
 from tests.running import diagnose, job, rows_of
 from tests.virtual_nvml.gpu import build_driver, make_state
+
+from mlscale import recording as recordings
+from mlscale.cli.diagnose import report_of
 
 MEASURE_S = 15
 Result = dict[str, Any]
@@ -61,6 +66,7 @@ def run(setting: Setting, scratch: Path, driver: Path) -> Result:
         "rate_error": None if throughput is None else throughput / seen.truth.samples_per_s - 1,
         "wait_error": seen.value("data_wait_fraction") - seen.truth.data_wait_fraction,
         "took_s": took,
+        "recording": str(seen.recording),
     }
 
 
@@ -159,15 +165,27 @@ def read(path: Path) -> list[Result]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def diagnosed_anew(result: Result) -> Result:
+    """The same run, with what mlscale says of it now. A step that was not taken cannot be compared."""
+    report = report_of(recordings.read(Path(result["recording"])))
+    step = report.next_step
+    action, gain = step.actions[0] if step.actions else "", step.expected_speedup
+    same = action == result["action"]
+    promise = {"value": gain.value, "low": gain.low, "high": gain.high} if gain is not None else None
+    return {**result, "verdict": report.verdict.bottleneck, "action": action, "promise": promise if same else None}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--tables", type=Path)
+    parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
     if options.tables:
-        print(tables(read(options.tables)))
+        results = read(options.tables)
+        print(tables([diagnosed_anew(result) for result in results] if options.again else results))
         return
     scratch = Path(tempfile.mkdtemp(prefix="mlscale-promise-"))
     driver = build_driver(scratch)
@@ -180,6 +198,9 @@ def main() -> None:
             result = run(setting, scratch, driver)
             results.append(result)
             if options.keep:
+                kept = options.keep.parent / "recordings" / f"{setting.name.replace(' ', '_')}-{repetition}.mlscale"
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                result["recording"] = str(shutil.copy(result["recording"], kept))
                 with options.keep.open("a") as file:
                     file.write(json.dumps(result) + "\n")
             print(f"{setting.name}: {result['verdict']}, promise {off(result)}", file=sys.stderr, flush=True)

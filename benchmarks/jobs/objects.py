@@ -6,6 +6,7 @@ import http.server
 import socketserver
 import sys
 import time
+from pathlib import Path
 
 from benchmarks.jobs.common import Counts, accelerator, options
 
@@ -15,7 +16,8 @@ def train() -> None:
     import torch
     from torch.utils.data import DataLoader, Dataset
 
-    args = options(port=0)
+    args = options(port="0")
+    port = Path(args.port).read_text() if args.port.startswith("/") else args.port
     torch.set_num_threads(1)
 
     class Bucket(Dataset):
@@ -28,7 +30,7 @@ def train() -> None:
 
         def __getitem__(self, index: int) -> torch.Tensor:
             if self.client is None:
-                url = f"http://127.0.0.1:{args.port}"
+                url = f"http://127.0.0.1:{int(port)}"
                 keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
                 self.client = boto3.client("s3", endpoint_url=url, **keys)
             data = self.client.get_object(Bucket="data", Key=f"{index % 50}")["Body"].read()
@@ -43,14 +45,17 @@ def train() -> None:
         asked = time.monotonic()
 
 
-def serve(latency_ms: float) -> None:
-    """Prints its port."""
+def serve(latency_ms: str) -> None:
+    """Prints its port. The delay is a number, or a file that holds it and may change."""
+
+    def delay_s() -> float:
+        return float(Path(latency_ms).read_text() or 0 if latency_ms.startswith("/") else latency_ms) / 1e3
 
     class Answer(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            time.sleep(latency_ms / 1e3)
+            time.sleep(delay_s())
             self.send_response(200)
             self.send_header("Content-Length", "20000")
             self.send_header("ETag", '"0"')
@@ -70,7 +75,7 @@ def serve(latency_ms: float) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(float(sys.argv[2]))
+        serve(sys.argv[2])
     else:
         del sys.argv[1]
         train()

@@ -112,8 +112,8 @@ def cpu_hogs(count: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def slow_mount(source: Path, point: Path, latency_ms: float) -> Iterator[Path]:
-    """`source` seen through a FUSE mount that answers each read late."""
+def slow_mount(source: Path, point: Path, latency_ms: float | Path) -> Iterator[Path]:
+    """`source` seen through a FUSE mount that answers each read late; a file may hold how late, and change."""
     point.mkdir(exist_ok=True)
     script = Path(__file__).with_name("slow_fuse.py")
     server = subprocess.Popen([sys.executable, str(script), str(source), str(point), str(latency_ms)])

@@ -1,4 +1,7 @@
-"""A read-only FUSE file system over a folder, that answers each read late. Many reads may wait at once."""
+"""A read-only FUSE file system over a folder, that answers each read late. Many reads may wait at once.
+
+The delay is a number of milliseconds, or a file that holds it, read anew at each read.
+"""
 
 import os
 import sys
@@ -8,8 +11,14 @@ from fuse import FUSE, Operations
 
 
 class Slow(Operations):
-    def __init__(self, source: str, latency_s: float) -> None:
-        self.source, self.latency_s = source, latency_s
+    def __init__(self, source: str, latency_ms: str) -> None:
+        self.source, self.latency_ms = source, latency_ms
+
+    def delay_s(self):
+        if self.latency_ms.startswith("/"):
+            with open(self.latency_ms) as file:
+                return float(file.read() or 0) / 1e3
+        return float(self.latency_ms) / 1e3
 
     def getattr(self, path, fh=None):
         found = os.lstat(self.source + path)
@@ -23,7 +32,7 @@ class Slow(Operations):
         return os.open(self.source + path, os.O_RDONLY)
 
     def read(self, path, size, offset, fh):
-        time.sleep(self.latency_s)
+        time.sleep(self.delay_s())
         return os.pread(fh, size, offset)
 
     def release(self, path, fh):
@@ -32,7 +41,7 @@ class Slow(Operations):
 
 if __name__ == "__main__":
     FUSE(
-        Slow(sys.argv[1], float(sys.argv[3]) / 1e3),
+        Slow(sys.argv[1], sys.argv[3]),
         sys.argv[2],
         foreground=True,
         nothreads=False,

@@ -87,7 +87,6 @@ def command_of(python: str, tool: str, options: Sequence[str], scratch: Path) ->
             "summary",
             "--logs-dir",
             str(logs),
-            "--no-history",
         ]
         return [*traceml, str(script), "--args", *options]
     return [python, "-m", f"benchmarks.peers.with_{tool}", *options]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 CHANGE = "its SDK, some 5 lines"
 NAMES = (
+    (r"input_bound: Increase DataLoader workers", ("loader_workers",)),  # its first advice
     (r"input_bound", ("loader_workers", "storage", "preprocessing")),
     (r"launch_bound|underutilized", ("gpu_underfilled",)),
     (r"None", ("gpu",)),
@@ -25,8 +26,8 @@ def main() -> None:
             break
     found = fournex.summarize_run_with_steady_state(fournex.get_local_events())
     steady = found["steady_state"].get("diagnosis") or {}
-    advice = steady.get("recommendations") or steady.get("why") or ""
-    tell(workload, f"{found['scope_comparison']['steady_state_primary_bottleneck']} {str(advice)[:200]}".strip())
+    advice = " · ".join(str(item.get("title")) for item in (steady.get("recommendations") or [])[:2])
+    tell(workload, f"{found['scope_comparison']['steady_state_primary_bottleneck']}: {advice}")
 
 
 if __name__ == "__main__":

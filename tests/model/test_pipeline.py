@@ -71,6 +71,7 @@ def test_a_core_for_each_leaves_nobody_waiting() -> None:
     assert all_busy(Pipeline(2, 2, 2, 0.1, 0.0, 0.05), 20) == pytest.approx(1, abs=0.01)
     assert all_busy(Pipeline(1, 2, 2, 0.1, 0.0, 0.05, other_cores=1.5), 10) > 0.9  # with other programs, it can
     assert all_busy(Pipeline(3, 2, 1, 0.1, 0.0, 0.05), 10) == 1.0
+    assert all_busy(Pipeline(1, 2, 1, 0.02, 0.0, 0.05, ranks=4), 10) < 0.01  # four ranks share four cores, mostly idle
 
 
 def test_waiting_for_a_core_costs_only_where_all_are_busy() -> None:

@@ -25,7 +25,7 @@ _FIXED_POINT = 12
 
 @dataclass(frozen=True)
 class Pipeline:
-    """One rank's pipeline. Times in seconds per batch."""
+    """One rank's pipeline, and its share of the machine. Times in seconds per batch."""
 
     workers: int  # 0: the training thread prepares each batch itself
     prefetch: int  # batches per worker that may be ready or under way
@@ -41,6 +41,7 @@ class Pipeline:
     variability: float = 1.0  # mean squared coefficient of variation of the two sides; 1: exponential
     limit_cores: float = 0.0  # that one rank may have at most; 0: `cores`, whoever else wants them
     other_cores: float = 0.0  # used by other programs, for each rank of this job
+    ranks: int = 1  # that share the machine, each with as many cores
     machine_cores: float = 0.0  # logical ones that its threads may run on, whatever a quota says; 0: `cores`
     threads_per_core: int = 1  # hyperthreads: two share what one core can do
     crowding: float = CROWDING  # of a full machine's work, lost to shared caches and memory
@@ -85,11 +86,12 @@ def all_busy(pipeline: Pipeline, rate: float) -> float:
     That moment wakes a worker, by its next order. The other workers began earlier, one each batch, so that about
     `rate x prepare_cpu_s` of them still compute: are those as many as the cores that are left?
     """
-    left = max(0.0, pipeline.cores - 1)
+    ranks = pipeline.ranks
+    left = max(0.0, pipeline.cores * ranks - 1)
     if left <= 0:
         return 1.0
-    most = (pipeline.workers - 1) * pipeline.worker_threads + pipeline.other_cores
-    busy = min(rate * pipeline.prepare_cpu_s + pipeline.other_cores, 1e9)
+    most = (pipeline.workers * ranks - 1) * pipeline.worker_threads + pipeline.other_cores * ranks
+    busy = ranks * min(rate * pipeline.prepare_cpu_s + pipeline.other_cores, 1e9)
     # Fewer threads than cores can never fill them.
     share = min(1.0, most / left)
     return share * _normal((busy - left) / (BUSY_SPREAD * max(left, 1.0)))

@@ -99,6 +99,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         variability=VARIABILITY,
         limit_cores=cpu.limit_cores / ranks,
         other_cores=others / ranks,
+        ranks=ranks,
         machine_cores=cpu.affinity_cores / ranks,
         threads_per_core=profile.host.threads_per_core,
         worker_threads=_threads_of(profile, count * ranks),

@@ -35,7 +35,7 @@ from tests.running import ROOT, environment
 from tests.virtual_nvml.gpu import build_driver, make_state
 
 TOOLS = ("traceml", "gpuprof", "datapath", "fournex", "loadtune", "torch_profiler", "ds_analyzer")
-SECONDS = 15
+SECONDS = 10
 Result = dict[str, Any]
 
 

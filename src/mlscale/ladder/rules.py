@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlscale.ladder.case import WAIT_LARGEST, WAIT_TOTAL, WORTH
+from mlscale.ladder.case import HOST_LARGEST, WAIT_LARGEST, WAIT_TOTAL, WORTH
 from mlscale.ladder.headline import LAGS
 from mlscale.ladder.rung import Threshold
 from mlscale.ladder.verdict import BUSY, UNDERFILLED_POWER, UNDERFILLED_SM
@@ -53,7 +53,11 @@ RULES: tuple[Rule, ...] = (
         "The loop itself is busy",
         "Does the training thread spend its time outside the loader and the step?",
         "Python between two steps, logging and synchronisation leave the GPU idle; no hardware cures that.",
-        (_LOST,),
+        (
+            Threshold(
+                "of the loop's time", f"{HOST_LARGEST:.0%}", "each loop has some Python, and takes its batches over"
+            ),
+        ),
         ("Take the named function out of the loop, or do it every N steps.",),
     ),
     Rule(

@@ -1,6 +1,6 @@
 """Rung 2: can the machine take more workers that prepare data?"""
 
-from mlscale.ladder.case import WORTH, Case, is_kept, kept_workers
+from mlscale.ladder.case import USED_UP, WORTH, Case, is_kept, kept_workers
 from mlscale.ladder.result import RungResult
 from mlscale.ladder.rung import Rung, Threshold
 from mlscale.ladder.wording import cores, count, pct, times
@@ -15,7 +15,8 @@ ADVICE = (
 
 
 def check(case: Case) -> RungResult:
-    """Climb where the model says that other worker counts bring a tenth or more; else name what stands in the way."""
+    """Climb where the model says that other worker counts bring a tenth or more, or where the workers never idle and cores
+    are free; else name what stands in the way."""
     profile, best, gain = case.profile, case.best_workers, case.more_workers
     data = case.share("data")
     if profile.training is None:
@@ -104,6 +105,11 @@ LOADER_WORKERS = Rung(
     why="It is the cheapest step: one number in the code, as long as cores are free or the waiting overlaps.",
     thresholds=(
         Threshold("worth doing from", f"{WORTH:g} times", "less cannot be told from a rerun's noise"),
+        Threshold(
+            "or: cores are free below",
+            f"{USED_UP:.0%} of them in use",
+            "and workers that never idle; beyond, threads wait for a core more often than they find one",
+        ),
         Threshold(
             "fewest workers within", f"{WITHIN_BEST:.0%} of the best", "loadtune's rule; memory grows with workers"
         ),

@@ -130,8 +130,9 @@ def settings(scratch: Path) -> list[Switched]:
         (big / f"{number:03}.bin").write_bytes(bytes(range(256)) * 4096)
     tokens.write_bytes(bytes(range(256)) * 4096 * 128)
     small.make(tiny)
-    delay, port, mount = scratch / "delay", scratch / "port", scratch / "mount"
+    delay, far, port, mount = scratch / "delay", scratch / "far", scratch / "port", scratch / "mount"
     delay.write_text("0.2")
+    far.write_text("10")
     healthy = {"cpu_ms": 0.3}
     switch(control, **healthy)
 
@@ -178,11 +179,11 @@ def settings(scratch: Path) -> list[Switched]:
         ),
         Switched(
             "bucket over HTTP",
-            "each answer 30 ms late",
+            "each answer 200 ms late, not 10",
             ("loader_workers",),
-            module("objects", "train", "--port", port, "--workers", 2, "--step-ms", 60),
-            lambda _: written(delay, 30),
-            lambda: bucket(delay, port),
+            module("objects", "train", "--port", port, "--workers", 16, "--step-ms", 60),
+            lambda _: written(far, 200),
+            lambda: bucket(far, port),
         ),
         Switched("files, Python", "20 times the computing", cores, by_number(40), numbers(cpu_ms=6)),
         Switched("files, loop", "60 ms of host work in each step", ("host",), by_number(60), numbers(host_ms=60)),

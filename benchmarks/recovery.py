@@ -185,7 +185,7 @@ def settings(scratch: Path) -> list[Switched]:
             lambda _: written(far, 200),
             lambda: bucket(far, port),
         ),
-        Switched("files, Python", "20 times the computing", cores, by_number(40), numbers(cpu_ms=6)),
+        Switched("files, Python", "40 times the computing", cores, by_number(40), numbers(cpu_ms=12)),
         Switched("files, loop", "60 ms of host work in each step", ("host",), by_number(60), numbers(host_ms=60)),
         Switched(
             "files, saves",

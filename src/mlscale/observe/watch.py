@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import gc
-import os
-import platform
 import random
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 
-import mlscale
 from mlscale.loaders.kind import on_stack
 from mlscale.loaders.known import LOADERS
 from mlscale.observe import machine, proc, storage
 from mlscale.observe.find import Target
 from mlscale.observe.gpu import Gpus
+from mlscale.observe.header import header_of
 from mlscale.observe.limits import Limits, read_limits
 from mlscale.observe.process import Watched, training_thread
 from mlscale.observe.tree import Tree
@@ -111,7 +107,7 @@ def watch(
     `enough` is asked each 5 s from 15 s on. Never raises for what the job does: a job that ends is a recording that ends.
     """
     limits = read_limits(target.pid)
-    recorder = Recorder(_header(target, rate_hz, limits), writer)
+    recorder = Recorder(header_of(target, rate_hz, limits), writer)
     gpus = Gpus()
     tree = Tree(target.pid, recorder)
     gc.collect()
@@ -382,30 +378,3 @@ class _Loop:
             recorder.header, tuple(recorder.stacks), tuple(recorder.events), "stable", now, tuple(recorder.warnings)
         )
         return enough(so_far)
-
-
-def _header(target: Target, rate_hz: float, limits: Limits) -> dict[str, object]:
-    affinity = proc.affinity(target.pid)
-    return {
-        "mlscale": mlscale.__version__,
-        "began_at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-        "began_monotonic_s": time.monotonic(),
-        "rate_hz": rate_hz,
-        "root": target.pid,
-        "why": target.why,
-        "others": list(target.others),
-        "hostname": socket.gethostname(),
-        "kernel": platform.release(),
-        "logical_cpus": machine.logical_cpus(),
-        "affinity": sorted(affinity),
-        "threads_per_core": machine.threads_per_core(affinity),
-        "memory": machine.memory_bytes(),
-        "quota_cores": limits.quota_cores,
-        "memory_limit_bytes": limits.memory_limit_bytes,
-        "cgroup_version": limits.version,
-        "io_limits": [[io.device, io.read_bytes_per_s, io.reads_per_s, io.source] for io in limits.io],
-        "container": limits.container,
-        "instance_type": machine.instance_type(),
-        "uid": os.geteuid(),
-        "nice": proc.niceness(target.pid),
-    }

@@ -38,9 +38,6 @@ EVEN_LOOKS = 1.0
 MOSTLY_WAITS, ENOUGH_LOOKS = 0.5, 100
 COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
 CPU_BUDGET_CORES = 0.009  # own CPU use, above which fewer threads are looked at
-# The same while no core is free, for each look takes one from the job then. Only beside a GPU: its own busy time makes up
-# for the looks (profile/training.py).
-FULL_BUDGET_CORES, FULL = 0.0045, 0.95
 SLOWEST = 2.0  # times the asked-for distance of two looks
 GPU_EVERY_S = 0.25
 FULL_TREE_EVERY_S = 5.0
@@ -147,7 +144,6 @@ class _Loop:
         self._disks: set[str] = set()
         self._stores: set[str] = set()
         self._cpu_before = time.thread_time()
-        self._machine = (0.0, machine.machine_cpu_s() or 0.0)
         self._gpu_turn = 0
         self._lost: set[int] = set()
         self._iteration: dict[tuple[int, str], float] = {}
@@ -228,18 +224,10 @@ class _Loop:
         self.recorder.flush()
         used = time.thread_time() - self._cpu_before
         self._cpu_before += used
-        budget = FULL_BUDGET_CORES if self.gpus.count and self._cores_are_full(now) else CPU_BUDGET_CORES
-        if used > budget:
+        if used > CPU_BUDGET_CORES:
             self.pace = min(self.pace * 1.15, SLOWEST)
-        elif used < budget * 0.7:
+        elif used < CPU_BUDGET_CORES * 0.7:
             self.pace = max(self.pace / 1.1, 1.0)
-
-    def _cores_are_full(self, now: float) -> bool:
-        """Whether everybody together used all cores since this was last asked."""
-        at, before = self._machine
-        busy = machine.machine_cpu_s() or 0.0
-        self._machine = (now, busy)
-        return now > at and (busy - before) / (now - at) > FULL * machine.logical_cpus()
 
     def _read_counters(self, now: float) -> None:
         for process in self.tree.processes.values():

@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -80,30 +79,15 @@ def watcher(pid: int, marks: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """When it began and ended (monotonic seconds), and the job's CPU seconds at either end."""
-
-    began: float
-    ended: float
-    cpu_before: float
-    cpu_after: float
-
-    @property
-    def cores(self) -> float:
-        """That the job had."""
-        return (self.cpu_after - self.cpu_before) / (self.ended - self.began)
-
-
-def stretch(process: subprocess.Popen[bytes], pid: int, watching: bool, seconds: float) -> Stretch:
-    """One stretch of the job, watched or alone."""
+def stretch(process: subprocess.Popen[bytes], watching: bool, seconds: float) -> tuple[float, float]:
+    """One stretch of the job, watched or alone: when it began and ended."""
     if watching:
         process.send_signal(signal.SIGCONT)
-    began, before = time.monotonic(), cpu_s(pid)[0]
+    began = time.monotonic()
     time.sleep(seconds)
-    ended, after = time.monotonic(), cpu_s(pid)[0]
+    ended = time.monotonic()
     process.send_signal(signal.SIGSTOP)
-    return Stretch(began, ended, before, after)
+    return began, ended
 
 
 def cpu_s(*pids: int) -> tuple[float, float]:
@@ -112,9 +96,9 @@ def cpu_s(*pids: int) -> tuple[float, float]:
     return sum(proc.stat(pid).cpu_s for pid in tree), machine_cpu_s() or float("nan")
 
 
-def samples_per_s(rows: Sequence[dict[str, float]], span: Stretch) -> float:
-    """The job's own count in a stretch, from batch to batch."""
-    inside = [row for row in rows if span.began <= row["t"] <= span.ended]
+def samples_per_s(rows: Sequence[dict[str, float]], start: float, end: float) -> float:
+    """The job's own count between two times, from batch to batch."""
+    inside = [row for row in rows if start <= row["t"] <= end]
     return (inside[-1]["samples"] - inside[0]["samples"]) / (inside[-1]["t"] - inside[0]["t"])
 
 
@@ -129,30 +113,28 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
     """All figures of one job."""
-    spans: list[dict[bool, Stretch]] = []
+    spans: list[dict[bool, tuple[float, float]]] = []
     with tempfile.TemporaryDirectory(prefix="mlscale-overhead-") as folder, job(command, Path(folder) / "log") as pid:
         marked = Path(folder) / "marks"
         with watcher(pid, marked) as process:
             ours_before, all_before, at_first = *cpu_s(pid, process.pid), time.monotonic()
             for number in range(pairs):
                 order = (True, False) if number % 2 == 0 else (False, True)
-                spans.append({watching: stretch(process, pid, watching, stretch_s) for watching in order})
+                spans.append({watching: stretch(process, watching, stretch_s) for watching in order})
                 print(f"  pair {number + 1} of {pairs}", end="\r", file=sys.stderr)
             ours, everything = cpu_s(pid, process.pid)
             others = (everything - all_before - (ours - ours_before)) / (time.monotonic() - at_first)
         rows = rows_of(Path(folder) / "log")
         marks = [tuple(map(float, line.split())) for line in marked.read_text().splitlines()]
-        ratios = [samples_per_s(rows, pair[True]) / samples_per_s(rows, pair[False]) for pair in spans]
+        ratios = [samples_per_s(rows, *pair[True]) / samples_per_s(rows, *pair[False]) for pair in spans]
         whole = command_figures(pid)
     # Whole seconds within a stretch.
     shares = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(marks) if b[0] - a[0] < WHOLE_SECOND]
     mean, low, high = interval([math.log(ratio) for ratio in ratios])
-    taken = interval([1 - pair[True].cores / pair[False].cores for pair in spans])
     return {
         "watch_cpu_cores": {"median": statistics.median(shares), "mean": statistics.fmean(shares)},
         "slowdown": {"value": -math.expm1(mean), "low": -math.expm1(high), "high": -math.expm1(low)},
-        "cores_taken": {"value": taken[0], "low": taken[1], "high": taken[2]},
-        "samples_per_s": statistics.median(samples_per_s(rows, pair[False]) for pair in spans),
+        "samples_per_s": statistics.median(samples_per_s(rows, *pair[False]) for pair in spans),
         "others_cores": round(others, 3),
         "ratios": [round(ratio, 5) for ratio in ratios],
         "command": whole,
@@ -191,15 +173,13 @@ def table(found: dict[str, Any]) -> str:
         f"{where['date']}, {where['cores']} cores ({where['cpu']}), Linux {where['kernel']}, Python {where['python']}; "
         f"load before: {where['load_before']}",
         "",
-        "| job | watching: median | mean | CPU time taken from the job (95 %) | job slower by (95 %) | whole command: CPU "
-        "| of a core, over | memory |",
-        "|---|---|---|---|---|---|---|---|",
+        "| job | watching: median | mean | job slower by (95 %) | whole command: CPU | of a core, over | memory |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, row in found["jobs"].items():
-        cpu, slow, taken, whole = row["watch_cpu_cores"], row["slowdown"], row["cores_taken"], row["command"]
+        cpu, slow, whole = row["watch_cpu_cores"], row["slowdown"], row["command"]
         lines.append(
             f"| {name}, {row['samples_per_s']:.0f} samples/s | {cpu['median']:.2%} | {cpu['mean']:.2%} "
-            f"| {taken['value']:+.2%} ({taken['low']:+.2%} to {taken['high']:+.2%}) "
             f"| {slow['value']:+.2%} ({slow['low']:+.2%} to {slow['high']:+.2%}) | {whole['cpu_s']:.2f} s "
             f"| {whole['cpu_s'] / whole['wall_s']:.1%}, {whole['wall_s']:.0f} s | {whole['memory_mib']:.0f} MiB |"
         )

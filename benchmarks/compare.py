@@ -124,6 +124,11 @@ def named(said: str, names: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
     return []
 
 
+def meant(row: Result) -> list[str]:
+    """What a tool's words stand for, by the patterns of now."""
+    return named(row["said"], importlib.import_module(f"benchmarks.peers.with_{row['tool']}").NAMES)
+
+
 def watched(python: str, case: Case, prefix: Sequence[str], scratch: Path, gpu: dict[str, str]) -> Result:
     """mlscale attached to the loop as it is; and how fast the loop is alone, from its own log."""
     log = scratch / f"log{time.monotonic_ns()}"
@@ -218,7 +223,8 @@ def main() -> None:
     parser.add_argument("--tables", type=Path)
     options = parser.parse_args()
     if options.tables:
-        print(tables([json.loads(line) for line in options.tables.read_text().splitlines()]))
+        rows = [json.loads(line) for line in options.tables.read_text().splitlines()]
+        print(tables([row if row["tool"] == "mlscale" else {**row, "names": meant(row)} for row in rows]))
         return
     if not options.python or not shutil.which(options.python):
         parser.error("PEERS_PYTHON is missing: the Python of the environment in which the tools are installed")

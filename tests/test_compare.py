@@ -36,6 +36,7 @@ def test_what_words_are_worth(names: list[str], verdict: str) -> None:
         ("gpuprof", "[HIGH] CPU pegged: workers are CPU-bound", {"preprocessing"}),
         ("datapath", "small-file I/O overhead (high)", {"storage"}),
         ("datapath", "no findings", {"gpu"}),
+        ("datapath", "Data pipeline is the training bottleneck", {"loader_workers", "storage", "preprocessing"}),
         ("fournex", "input_bound: Increase DataLoader workers", {"loader_workers"}),
         ("ds_analyzer", "largest is fetch: preparation stall 3%, fetch stall 80%", {"storage"}),
         ("loadtune", "something else", set()),

@@ -7,7 +7,7 @@ NAMES = (
     (r"small-file|disk|storage latency|PSI|I/O pressure", ("storage",)),
     (r"CPU", ("preprocessing",)),
     (r"checkpoint", ("checkpoint",)),
-    (r"pipeline is the bottleneck|starv|prefetch", ("loader_workers", "storage", "preprocessing")),
+    (r"pipeline is the (?:training )?bottleneck|starv|prefetch", ("loader_workers", "storage", "preprocessing")),
     (r"healthy|no findings", ("gpu",)),
 )
 SHOWN = ""

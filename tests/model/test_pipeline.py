@@ -82,6 +82,13 @@ def test_waiting_for_a_core_costs_only_where_all_are_busy() -> None:
     assert throughput(dataclasses.replace(two, cores=16)) == pytest.approx(25, rel=0.03)
 
 
+def test_a_loop_without_workers_waits_for_a_core_only_beside_others_or_under_a_quota() -> None:
+    alone = Pipeline(0, 2, 2, 0.03, 0.0, 0.05, contention_s=0.04, crowding=0.0)
+    assert throughput(alone) == pytest.approx(12.5)
+    assert throughput(dataclasses.replace(alone, cores=0.5)) == pytest.approx(1 / 0.12)
+    assert throughput(dataclasses.replace(alone, other_cores=2.0)) == pytest.approx(1 / 0.12, rel=0.01)
+
+
 def test_a_worker_that_idles_answers_at_once() -> None:
     slow = Pipeline(1, 2, 8, 0.04, 0.0, 0.03, answer_s=0.02, variability=0.05)
     assert throughput(slow) < 22

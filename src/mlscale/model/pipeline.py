@@ -63,6 +63,7 @@ def throughput(pipeline: Pipeline) -> float:
     """Batches per second."""
     if pipeline.workers <= 0:
         alone = pipeline.prepare_cpu_s * inflation(pipeline, 1.0) + pipeline.store_s + pipeline.step_s
+        alone += pipeline.contention_s * all_busy(pipeline, 0.0)
         rate = 1 / alone if alone > 0 else float("inf")
         return min(rate, pipeline.store_batches_per_s or float("inf"), _cores_bound(pipeline))
     rate = 0.0
@@ -90,7 +91,7 @@ def all_busy(pipeline: Pipeline, rate: float) -> float:
     left = max(0.0, pipeline.cores * ranks - 1)
     if left <= 0:
         return 1.0
-    most = (pipeline.workers * ranks - 1) * pipeline.worker_threads + pipeline.other_cores * ranks
+    most = max(0, pipeline.workers * ranks - 1) * pipeline.worker_threads + pipeline.other_cores * ranks
     busy = ranks * min(rate * pipeline.prepare_cpu_s + pipeline.other_cores, 1e9)
     # Fewer threads than cores can never fill them.
     share = min(1.0, most / left)

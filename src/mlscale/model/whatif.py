@@ -145,7 +145,10 @@ def _with_contention(pipeline: Pipeline, rate: float, receive_s: float, queue_s:
     Seen where they are busy now; else expected, in proportion to the CPU time of taking a batch over.
     """
     if not pipeline.workers:
-        return dataclasses.replace(pipeline, step_s=pipeline.step_s + queue_s)
+        crowded = all_busy(pipeline, 0.0)
+        if crowded < CROWDED_NOW:
+            return dataclasses.replace(pipeline, step_s=pipeline.step_s + queue_s)
+        return dataclasses.replace(pipeline, contention_s=queue_s / crowded)
     crowded = all_busy(pipeline, rate)
     expected = CONTENTION * receive_s
     if crowded < CROWDED_NOW or expected <= 0:

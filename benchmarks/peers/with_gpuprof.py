@@ -8,6 +8,7 @@ NAMES = (
     (r"io.bound|disk", ("storage",)),
     (r"waiting on the loader|num_workers|prefetch", ("loader_workers", "storage", "preprocessing")),
     (r"checkpoint", ("checkpoint",)),
+    (r"No major bottlenecks", ("gpu",)),
 )
 SHOWN = r"\[(?:HIGH|MED|LOW)\].*"
 

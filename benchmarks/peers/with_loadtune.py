@@ -7,7 +7,7 @@ NAMES = (
     (r"CPU.saturated", ("preprocessing",)),
     (r"^more workers", ("loader_workers",)),
     (r"input.bound", ("loader_workers", "storage", "preprocessing")),
-    (r"compute.bound|healthy|balanced", ("gpu",)),
+    (r"compute.bound|healthy|balanced|mildly contended", ("gpu",)),
 )
 SHOWN = ""
 WORTH = 1.1  # times as fast, from which its best setting is an advice

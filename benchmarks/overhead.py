@@ -1,9 +1,10 @@
 """What watching costs: CPU and memory of mlscale, and the speed of the job that is watched.
 
-Run: python benchmarks/overhead.py [--pairs 60] [--stretch 3] [--json]      some 14 minutes, on an idle machine
+Run: python benchmarks/overhead.py [--pairs 600] [--stretch 1] [--json]     some 41 minutes, on an idle machine
 One running job is watched and left alone in turns (watched, alone, alone, watched, ...), so that a drift falls on both:
-one watch goes on all the time, and is stopped (SIGSTOP) in every other stretch. The job's speed is its own count of
-samples. What starting costs, and the report, is in the figures of the whole command, which is run once on each job.
+one watch goes on all the time, and is stopped (SIGSTOP) in every other stretch. The job's speed is its own count: of single
+samples, read from its workers' memory at both ends of a stretch, where the workers are the limit; of batches where the GPU
+is. What starting costs, and the report, is in the figures of the whole command, which is run once on each job.
 Needs the extra `demo`.
 """
 
@@ -18,11 +19,13 @@ import os
 import platform
 import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -36,10 +39,19 @@ from mlscale.observe.machine import machine_cpu_s
 
 SETTLE_S = 8.0  # to find the job and see it train
 WHOLE_SECOND = 1.2
-ONE_EPOCH = ("--epoch-samples", "1000000", "--seconds", "3000")  # its end would start workers anew
+IMAGES = str(Path(tempfile.gettempdir()) / "mlscale-example")
+COUNTED = [
+    sys.executable,
+    "-m",
+    "benchmarks.jobs.counted",
+    "--workers",
+    str((os.cpu_count() or 1) + 1),
+    "--data",
+    IMAGES,
+]
 JOBS = {
-    "cores full": [*EXAMPLE, "--workers", str(os.cpu_count() or 1), "--step-ms", "5", *ONE_EPOCH],
-    "GPU bound": [*EXAMPLE, "--workers", "2", "--step-ms", "150", *ONE_EPOCH],
+    "cores full": [*COUNTED, "--step-ms", "5"],
+    "GPU bound": [*EXAMPLE, "--workers", "2", "--step-ms", "150", "--epoch-samples", "1000000", "--seconds", "6000"],
 }
 
 # Watches until it is killed, and writes what each second cost, all its threads together.
@@ -79,27 +91,42 @@ def watcher(pid: int, marks: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def stretch(process: subprocess.Popen[bytes], watching: bool, seconds: float) -> tuple[float, float]:
-    """One stretch of the job, watched or alone: when it began and ended."""
+@dataclass(frozen=True)
+class Stretch:
+    """When it began and ended, and how many samples were ready at either time, where the job tells."""
+
+    began: float
+    ended: float
+    ready: tuple[int, int] | None
+
+    def samples_per_s(self, rows: Sequence[dict[str, float]]) -> float:
+        """By single samples where they are counted, else from batch to batch."""
+        if self.ready is not None:
+            return (self.ready[1] - self.ready[0]) / (self.ended - self.began)
+        inside = [row for row in rows if self.began <= row["t"] <= self.ended]
+        return (inside[-1]["samples"] - inside[0]["samples"]) / (inside[-1]["t"] - inside[0]["t"])
+
+
+def stretch(process: subprocess.Popen[bytes], watching: bool, seconds: float, counts: Path) -> Stretch:
+    """One stretch of the job, watched or alone."""
     if watching:
         process.send_signal(signal.SIGCONT)
-    began = time.monotonic()
+    first, began = ready(counts), time.monotonic()
     time.sleep(seconds)
-    ended = time.monotonic()
+    last, ended = ready(counts), time.monotonic()
     process.send_signal(signal.SIGSTOP)
-    return began, ended
+    return Stretch(began, ended, None if first is None or last is None else (first, last))
+
+
+def ready(counts: Path) -> int | None:
+    """Samples that workers have ready so far, all together."""
+    return sum(number for (number,) in struct.iter_unpack("q", counts.read_bytes())) if counts.exists() else None
 
 
 def cpu_s(*pids: int) -> tuple[float, float]:
     """CPU seconds of these processes with their descendants, and of the whole machine, so far."""
     tree = {member for pid in pids for member in proc.tree_of(pid)}
     return sum(proc.stat(pid).cpu_s for pid in tree), machine_cpu_s() or float("nan")
-
-
-def samples_per_s(rows: Sequence[dict[str, float]], start: float, end: float) -> float:
-    """The job's own count between two times, from batch to batch."""
-    inside = [row for row in rows if start <= row["t"] <= end]
-    return (inside[-1]["samples"] - inside[0]["samples"]) / (inside[-1]["t"] - inside[0]["t"])
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -113,20 +140,20 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
     """All figures of one job."""
-    spans: list[dict[bool, tuple[float, float]]] = []
+    spans: list[dict[bool, Stretch]] = []
     with tempfile.TemporaryDirectory(prefix="mlscale-overhead-") as folder, job(command, Path(folder) / "log") as pid:
-        marked = Path(folder) / "marks"
+        marked, counts = Path(folder) / "marks", Path(folder) / "log.counts"
         with watcher(pid, marked) as process:
             ours_before, all_before, at_first = *cpu_s(pid, process.pid), time.monotonic()
             for number in range(pairs):
                 order = (True, False) if number % 2 == 0 else (False, True)
-                spans.append({watching: stretch(process, watching, stretch_s) for watching in order})
+                spans.append({watching: stretch(process, watching, stretch_s, counts) for watching in order})
                 print(f"  pair {number + 1} of {pairs}", end="\r", file=sys.stderr)
             ours, everything = cpu_s(pid, process.pid)
             others = (everything - all_before - (ours - ours_before)) / (time.monotonic() - at_first)
         rows = rows_of(Path(folder) / "log")
         marks = [tuple(map(float, line.split())) for line in marked.read_text().splitlines()]
-        ratios = [samples_per_s(rows, *pair[True]) / samples_per_s(rows, *pair[False]) for pair in spans]
+        ratios = [pair[True].samples_per_s(rows) / pair[False].samples_per_s(rows) for pair in spans]
         whole = command_figures(pid)
     # Whole seconds within a stretch.
     shares = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(marks) if b[0] - a[0] < WHOLE_SECOND]
@@ -134,7 +161,7 @@ def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
     return {
         "watch_cpu_cores": {"median": statistics.median(shares), "mean": statistics.fmean(shares)},
         "slowdown": {"value": -math.expm1(mean), "low": -math.expm1(high), "high": -math.expm1(low)},
-        "samples_per_s": statistics.median(samples_per_s(rows, *pair[False]) for pair in spans),
+        "samples_per_s": statistics.median(pair[False].samples_per_s(rows) for pair in spans),
         "others_cores": round(others, 3),
         "ratios": [round(ratio, 5) for ratio in ratios],
         "command": whole,
@@ -193,13 +220,13 @@ def table(found: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=60, help="watched and unwatched stretches (at least 2)")
-    parser.add_argument("--stretch", type=float, default=3, help="seconds of each (at least 2)")
+    parser.add_argument("--pairs", type=int, default=600, help="watched and unwatched stretches (at least 2)")
+    parser.add_argument("--stretch", type=float, default=1, help="seconds of each (at least 1)")
     parser.add_argument("--job", choices=list(JOBS), help="only this one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if options.pairs < 2 or options.stretch < 2:
-        parser.error("--pairs from 2 on, --stretch from 2 on: less tells nothing")
+    if options.pairs < 2 or options.stretch < 1:
+        parser.error("--pairs from 2 on, --stretch from 1 on: less tells nothing")
     found: dict[str, Any] = {"machine": machine(), "pairs": options.pairs, "stretch_s": options.stretch, "jobs": {}}
     for name, command in JOBS.items():
         if options.job not in (None, name):

@@ -38,7 +38,7 @@ from mlscale.observe import proc
 from mlscale.observe.machine import machine_cpu_s
 
 SETTLE_S = 8.0  # to find the job and see it train
-WHOLE_SECOND = 1.2
+PLAIN_S = 30.0  # then, of watching without a stop, for what it costs itself
 IMAGES = str(Path(tempfile.gettempdir()) / "mlscale-example")
 COUNTED = [
     sys.executable,
@@ -81,7 +81,7 @@ def watcher(pid: int, marks: Path) -> Iterator[subprocess.Popen[bytes]]:
     with marks.open("w") as file:
         process = subprocess.Popen([sys.executable, "-c", WATCHER, str(pid)], env=environment(), stdout=file)
     try:
-        time.sleep(SETTLE_S)
+        time.sleep(SETTLE_S + PLAIN_S)
         process.send_signal(signal.SIGSTOP)
         if process.poll() is not None:
             raise SystemExit("The watcher ended by itself; nothing was measured.")
@@ -130,11 +130,19 @@ def cpu_s(*pids: int) -> tuple[float, float]:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean with its 95 % interval, by Student's t (Abramowitz and Stegun 26.7.5, within 0.3 % from five pairs on)."""
-    n, z = len(values) - 1, 1.959964
+    """Mean without the tenth at either end, with its 95 % interval (Yuen): a machine that stood still for a second is no pair.
+
+    Student's t by Abramowitz and Stegun 26.7.5, within 0.3 % from five degrees of freedom on.
+    """
+    kept = sorted(values)
+    cut = len(kept) // 10
+    middle = kept[cut : len(kept) - cut]
+    pulled = [middle[0]] * cut + middle + [middle[-1]] * cut
+    n, z = len(middle) - 1, 1.959964
     t = z + (z**3 + z) / (4 * n) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
     t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
-    mean, half = statistics.fmean(values), t * statistics.stdev(values) / math.sqrt(len(values))
+    mean = statistics.fmean(middle)
+    half = t * statistics.stdev(pulled) * math.sqrt(len(kept)) / len(middle)
     return mean, mean - half, mean + half
 
 
@@ -144,6 +152,7 @@ def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mlscale-overhead-") as folder, job(command, Path(folder) / "log") as pid:
         marked, counts = Path(folder) / "marks", Path(folder) / "log.counts"
         with watcher(pid, marked) as process:
+            plainly = [tuple(map(float, line.split())) for line in marked.read_text().splitlines()]
             ours_before, all_before, at_first = *cpu_s(pid, process.pid), time.monotonic()
             for number in range(pairs):
                 order = (True, False) if number % 2 == 0 else (False, True)
@@ -152,16 +161,18 @@ def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
             ours, everything = cpu_s(pid, process.pid)
             others = (everything - all_before - (ours - ours_before)) / (time.monotonic() - at_first)
         rows = rows_of(Path(folder) / "log")
-        marks = [tuple(map(float, line.split())) for line in marked.read_text().splitlines()]
-        ratios = [pair[True].samples_per_s(rows) / pair[False].samples_per_s(rows) for pair in spans]
+        # To their mean, not to each other: the mean of ratios is above 1 where both only swing.
+        rates = [{watched: span.samples_per_s(rows) for watched, span in pair.items()} for pair in spans]
+        usual = statistics.median(rate for pair in rates for rate in pair.values())
+        ratios = [1 + (pair[True] - pair[False]) / usual for pair in rates]
         whole = command_figures(pid)
-    # Whole seconds within a stretch.
-    shares = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(marks) if b[0] - a[0] < WHOLE_SECOND]
-    mean, low, high = interval([math.log(ratio) for ratio in ratios])
+    steady = [mark for mark in plainly if mark[0] >= plainly[-1][0] - PLAIN_S]
+    shares = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(steady)]
+    slower, low, high = interval([1 - ratio for ratio in ratios])
     return {
         "watch_cpu_cores": {"median": statistics.median(shares), "mean": statistics.fmean(shares)},
-        "slowdown": {"value": -math.expm1(mean), "low": -math.expm1(high), "high": -math.expm1(low)},
-        "samples_per_s": statistics.median(pair[False].samples_per_s(rows) for pair in spans),
+        "slowdown": {"value": slower, "low": low, "high": high},
+        "samples_per_s": usual,
         "others_cores": round(others, 3),
         "ratios": [round(ratio, 5) for ratio in ratios],
         "command": whole,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import re
 import shutil
 import statistics
@@ -33,20 +34,25 @@ from mlscale import recording as recordings
 from mlscale.cli.diagnose import report_of
 
 MEASURE_S = 15
+ALONE_S = 6.0  # before and after the command, in which the job is left alone
 Result = dict[str, Any]
 
 
 def run(setting: Setting, scratch: Path, driver: Path) -> Result:
     """One job: diagnosed; the step taken; measured again."""
-    gpu = {"VIRTUAL_NVML_STATE": str(make_state(scratch / f"gpu{time.monotonic_ns()}")), "LD_LIBRARY_PATH": str(driver)}
+    state = make_state(scratch / f"gpu{time.monotonic_ns()}", gpus=setting.gpus)
+    gpu = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver)}
     log = scratch / f"before{time.monotonic_ns()}"
     real: float | None = None
     with setting.fault() as given:
         prefix = given if isinstance(given, list) else []
         with job(setting.before(given), log, prefix=prefix, ready_steps=setting.ready, **gpu) as pid, hidden_prints():
+            time.sleep(ALONE_S)
             began = time.monotonic()
             seen = diagnose(pid, log, duration_s=20, **gpu)
-            took = time.monotonic() - began
+            ended = time.monotonic()
+            time.sleep(ALONE_S)
+            slower = slowdown(log, began, ended)
         workers = advised(seen.report)
         if setting.after is not None and not setting.lifted:
             real = measure(setting.after(given, workers), scratch, gpu, setting.ready)
@@ -65,7 +71,8 @@ def run(setting: Setting, scratch: Path, driver: Path) -> Result:
         "real": None if real is None else real / seen.truth.samples_per_s,
         "rate_error": None if throughput is None else throughput / seen.truth.samples_per_s - 1,
         "wait_error": seen.value("data_wait_fraction") - seen.truth.data_wait_fraction,
-        "took_s": took,
+        "took_s": ended - began,
+        "slower": slower,
         "recording": str(seen.recording),
     }
 
@@ -93,6 +100,20 @@ def measure(command: list[str], scratch: Path, gpu: dict[str, str], ready: int) 
     return (last["samples"] - first["samples"]) / (last["t"] - first["t"])
 
 
+def slowdown(log: Path, began: float, ended: float) -> float | None:
+    """How much slower the job was while the command ran than before and after it. None where it did too few steps."""
+
+    def rate(start: float, end: float) -> float:
+        inside = [row for row in rows_of(log) if start <= row["t"] <= end]
+        if len(inside) < 4:
+            return float("nan")
+        return (inside[-1]["samples"] - inside[0]["samples"]) / (inside[-1]["t"] - inside[0]["t"])
+
+    alone = (rate(began - ALONE_S, began) + rate(ended, ended + ALONE_S)) / 2
+    found = 1 - rate(began, ended) / alone
+    return None if math.isnan(found) else found
+
+
 def off(result: Result) -> float | None:
     """Promised over real, less one."""
     return None if not result["promise"] or not result["real"] else result["promise"]["value"] / result["real"] - 1
@@ -109,9 +130,10 @@ def tables(results: Sequence[Result]) -> str:
     for result in results:
         by_job[result["job"]].append(result)
     lines = [
-        "| job | verdict right | promised | real | error | inside | samples/s error | data wait error | report after |"
+        "| job | verdict right | promised | real | error | inside | samples/s error | data wait error | report after "
+        "| slower |"
     ]
-    lines.append("|---|---|---|---|---|---|---|---|---|")
+    lines.append("|---|---|---|---|---|---|---|---|---|---|")
     for name, rows in by_job.items():
         right = sum(row["verdict"] == row["expected"] for row in rows)
         promised = [row for row in rows if off(row) is not None]
@@ -130,8 +152,22 @@ def tables(results: Sequence[Result]) -> str:
         cells.append(f"{statistics.median(rates):.1%}" if rates else "–")
         cells.append(f"{statistics.median(abs(row['wait_error']) for row in rows):.3f}")
         cells.append(f"{statistics.median(row['took_s'] for row in rows):.0f} s")
+        slower = slowdowns(rows)
+        cells.append(f"{statistics.median(slower):+.1%}" if slower else "–")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *confusion(results), "", *overall(results)])
+
+
+def slowdowns(results: Sequence[Result]) -> list[float]:
+    """Those that were measured, sorted."""
+    return sorted(row["slower"] for row in results if row.get("slower") is not None)
+
+
+def median_with_interval(values: Sequence[float]) -> str:
+    """The median of sorted values, with its 95 % interval by order statistics (the binomial's normal approximation)."""
+    count, half = len(values), 0.98 * math.sqrt(len(values))
+    low, high = max(0, math.floor(count / 2 - half)), min(count - 1, math.ceil(count / 2 + half))
+    return f"{statistics.median(values):+.2%} (95 %: {values[low]:+.2%} to {values[high]:+.2%}, {count} runs)"
 
 
 def confusion(results: Sequence[Result]) -> list[str]:
@@ -145,18 +181,20 @@ def confusion(results: Sequence[Result]) -> list[str]:
 
 
 def overall(results: Sequence[Result]) -> list[str]:
-    """One line for all."""
+    """All jobs together, in a line or two."""
     right = sum(row["verdict"] == row["expected"] for row in results)
     promised = [row for row in results if off(row) is not None and row["verdict"] == row["expected"]]
     if not promised:
         return [f"Verdicts right: {right} of {len(results)}."]
     errors = [abs(off(row) or 0.0) for row in promised]
     rates = [abs(row["rate_error"]) for row in results if row["rate_error"] is not None]
+    slower = slowdowns(results)
     return [
         f"Verdicts right: {right} of {len(results)}. Promised speed-up off by {statistics.median(errors):.1%} at the "
         f"median, {max(errors):.1%} at worst; inside its 90 % interval {sum(map(inside, promised))} times of "
         f"{len(promised)}. samples/s off by {statistics.median(rates):.2%} at the median. From command to report "
-        f"{statistics.median(row['took_s'] for row in results):.0f} s."
+        f"{statistics.median(row['took_s'] for row in results):.0f} s.",
+        *([f"Jobs slower while the command ran, at the median: {median_with_interval(slower)}."] if slower else []),
     ]
 
 

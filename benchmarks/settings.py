@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.jobs import audio, columns, shards, small
+from benchmarks.jobs import audio, columns, ranks, shards, small
 from tests.faults import inject
 from tests.running import EXAMPLE, JOBS
 
@@ -30,6 +30,7 @@ class Setting:
     fault: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     lifted: bool = False  # the step is to end the fault
     ready: int = 20
+    gpus: int = 1
 
 
 def module(name: str, *arguments: object) -> list[str]:
@@ -69,6 +70,9 @@ def settings(scratch: Path) -> list[Setting]:
 
     def more_workers(command: Callable[[object], list[str]]) -> Callable[[Any, str], list[str]]:
         return lambda _, workers: command(workers)
+
+    def two_ranks(data: Path, workers: object, *more: object) -> list[str]:
+        return ranks.command(data, "--workers", workers, "--step-ms", 60, *more)
 
     cpu = ("--cpu-ms", "2", "--step-ms", "15")
     slow_tiny = 4
@@ -167,6 +171,22 @@ def settings(scratch: Path) -> list[Setting]:
             bound(images(2, "--step-ms", "10", "--image-size", "1200", "--images", "64")),
             lambda _, w: images(2, "--step-ms", "10", "--image-size", "256", "--images", "64"),
         ),
+        Setting(
+            "two ranks, few workers",
+            "loader_workers",
+            lambda mount: two_ranks(mount, 1),
+            two_ranks,
+            lambda: inject.slow_mount(tiny, scratch / "mount", slow_tiny),
+            ready=5,
+            gpus=2,
+        ),
+        Setting(
+            "two ranks, one lags",
+            "communication",
+            bound(two_ranks(tiny, 1, "--lag-rank", 1, "--lag-ms", 40)),
+            lambda _, w: two_ranks(tiny, 1),
+            gpus=2,
+        ),
         # Healthy, or harmless.
         Setting("healthy images", "gpu", bound(images(2, "--step-ms", "150")), ready=10),
         Setting("healthy, slow start", "gpu", bound(images(2, "--step-ms", "150", "--slow-start", "6")), ready=0),
@@ -193,6 +213,8 @@ def settings(scratch: Path) -> list[Setting]:
         Setting(
             "rare saves", "gpu", bound(read(2, files, "--step-ms", "60", "--save-every", "150", "--save-ms", "200"))
         ),
+        Setting("healthy ranks", "gpu", bound(two_ranks(tiny, 1)), ready=10, gpus=2),
+        Setting("a rank lags a little", "gpu", bound(two_ranks(tiny, 1, "--lag-rank", 1, "--lag-ms", 2)), gpus=2),
         Setting("some host work", "gpu", bound(read(2, files, "--step-ms", "80", "--host-ms", "3"))),
     ]
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlscale.observe import proc
+
 ROOT = Path(__file__).parent.parent
 EXAMPLE = [sys.executable, str(ROOT / "examples/train_images.py")]
 JOBS = [sys.executable, "-m", "tests.jobs.jobs"]
@@ -73,6 +75,9 @@ def job(
             time.sleep(0.1)
         yield process.pid
     finally:
+        for member in reversed(proc.tree_of(process.pid)):  # torchrun gives each rank a session of its own
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

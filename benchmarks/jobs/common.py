@@ -23,13 +23,13 @@ def options(**defaults: object) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def accelerator(step_ms: float) -> Callable[[], None]:
-    """One step: it takes time, and no CPU. Visible to NVML where the benchmark's virtual driver is set up."""
+def accelerator(step_ms: float, index: int = 0) -> Callable[[], None]:
+    """One step on a GPU: it takes time, and no CPU. Visible to NVML where the benchmark's virtual driver is set up."""
     busy: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     if os.environ.get("VIRTUAL_NVML_STATE"):
         from tests.virtual_nvml.gpu import VirtualGpu
 
-        busy = VirtualGpu().busy
+        busy = VirtualGpu(index).busy
 
     def step() -> None:
         with busy():

@@ -17,11 +17,12 @@ from mlscale.model.whatif import (
     pipeline_of,
     speedup,
 )
-from mlscale.profile.job import JobProfile, Store
+from mlscale.profile.job import JobProfile, Rank, Store
 
 # The GPU "hardly waits" when the loop loses less than this in all, or no single cause takes as much as the second.
 WAIT_TOTAL = 0.10  # a saturated GPU is one above 90 % (nvsonar's and TraceML's bounds, research/diagnosing.md)
 WAIT_LARGEST = 0.07
+LAGS = 0.10  # a rank that waits this much less for the others than the next is the one that lags
 HOST_LARGEST = 0.15  # each loop has some Python, and takes its batches over: a cause only where it is plain
 USED_UP = 0.85  # of the cores: beyond, threads wait for one more often than they find one
 THROTTLED = 0.01  # of the time, from which a quota is felt
@@ -89,11 +90,38 @@ class Case:
         """
         return self.share("receive") + (0.0 if self.cores_used_up or not self.workers else self.share("queue_data"))
 
+    @property
+    def straggler(self) -> Rank | None:
+        """The rank that waits least for the others, where the difference is plain."""
+        ranks = self._by_waiting
+        return ranks[0] if len(ranks) > 1 and self.lag >= LAGS else None
+
+    @property
+    def lag(self) -> float:
+        """Share of the time for which even the next slowest rank waits for the slowest; 0 for a single rank."""
+        ranks = self._by_waiting
+        return ranks[1].communication - ranks[0].communication if len(ranks) > 1 else 0.0
+
+    @property
+    def _by_waiting(self) -> list[Rank]:
+        return sorted(self.profile.job.ranks, key=lambda rank: rank.communication)
+
     def lost(self, name: str) -> float:
-        """A share of the time that could be saved."""
+        """A share of the time that could be saved. What only the rank that lags does makes all others wait for it."""
+        slow = self.straggler
+        if slow is None or name not in ("data", "host", "communication"):
+            return self._lost(name)
+        others = [getattr(rank, name) for rank in self.profile.job.ranks if rank is not slow]
+        mean = float(sum(others)) / len(others)
+        if name == "communication":
+            return mean
+        return max(0.0, self._lost(name) - max(0.0, self.share(name) - mean))
+
+    def _lost(self, name: str) -> float:
+        # While the GPU works off kernels that were launched ahead, a wait costs nothing.
         # Where the loader's threads hold the interpreter lock, data is the cause of a wait outside the loader.
         own = self.taking_over - self.share("gil")
-        moved = {"data": -own, "host": own}
+        moved = {"data": -own - self.share("overlap"), "host": own}
         return max(0.0, self.share(name) + moved.get(name, 0.0))
 
     def measured(self, name: str) -> float | None:

@@ -9,10 +9,10 @@ from mlscale.ladder.result import Bottleneck, NextStep, RungResult, SpeedUp
 from mlscale.ladder.rungs.data_store import describe
 from mlscale.ladder.rungs.trim_preprocessing import heaviest
 from mlscale.ladder.wording import cores, count, pct, place
-from mlscale.model.whatif import speedup
-from mlscale.profile.job import FunctionShare, Rank
+from mlscale.model.whatif import relative_error, speedup
+from mlscale.profile.job import FunctionShare
 
-LAGS = 0.10  # a rank that waits this much less for the others than the next is the one that lags
+MOST_LAG = 0.95  # a promise beyond a factor of twenty would be none
 DEAR = 0.05  # of the time spent on taking batches over, from which it is worth telling
 SELF_MADE_ERROR = 0.05  # of a promise about code that is taken out of the loop
 
@@ -20,7 +20,7 @@ SELF_MADE_ERROR = 0.05  # of a promise about code that is taken out of the loop
 def headline(case: Case, bottleneck: Bottleneck) -> str:
     """One sentence for a tired person."""
     data, workers, cpu = pct(case.share("data")), case.profile.workers, case.profile.cpu
-    if case.share("gil") > case.share("data"):
+    if case.share("gil") > case.share("data") or case.share("overlap"):
         data = pct(case.lost("data"))
     who = "The GPU" if case.profile.host.gpus else "The accelerator"
     if bottleneck == "loader_workers":
@@ -53,13 +53,14 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
     if bottleneck == "checkpoint":
         return f"Saving stalls the loop {pct(case.share('save'))} of the time: {_saves(case)}."
     if bottleneck == "communication":
-        slow = straggler(case)
+        slow = case.straggler
         lag = (
             f"rank {slow.rank} (pid {slow.pid}) is the one that lags"
             if slow
             else "no rank stands out: it is the exchange itself"
         )
-        return f"The ranks wait {pct(case.share('communication'))} of the time for each other; {lag}."
+        who = "The other ranks wait" if slow else "The ranks wait"
+        return f"{who} {pct(case.lost('communication'))} of the time{'' if slow else ' for each other'}; {lag}."
     if bottleneck == "gpu_underfilled":
         return "The GPU is busy, and most of its units idle: the kernels are too small."
     if bottleneck == "gpu":
@@ -93,6 +94,10 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
         )
         + "."
     ]
+    if thread.overlap:
+        found.append(
+            f"The GPU works on for {pct(thread.overlap)} of the time while the thread waits: its kernels were launched ahead."
+        )
     workers, cpu = profile.workers, profile.cpu
     if workers is not None and case.workers:
         parts = (
@@ -141,13 +146,12 @@ def next_step(case: Case, bottleneck: Bottleneck, ladder: tuple[RungResult, ...]
         ]
         return NextStep(None, tuple(actions), _without(case, "save"))
     if bottleneck == "communication":
-        slow = straggler(case)
+        slow = case.straggler
         if slow is not None:
             cause = max((("data", slow.data), ("host", slow.host), ("step", slow.step)), key=lambda pair: pair[1])[0]
             what = {"data": "it waits for its data", "host": "its host work", "step": "its step is slower"}[cause]
-            return NextStep(
-                None, (f"Look at rank {slow.rank} (pid {slow.pid}) first: {what}. mlscale diagnose --pid {slow.pid}",)
-            )
+            look = f"Look at rank {slow.rank} (pid {slow.pid}) first: {what}. mlscale diagnose --pid {slow.pid}"
+            return NextStep(None, (look,), _without_lag(case))
         return NextStep(
             None, ("Exchange less: larger batches, gradient accumulation, lower-precision gradients, better overlap",)
         )
@@ -169,19 +173,20 @@ def heaviest_of(case: Case, activity: str) -> FunctionShare | None:
     return next((function for function in functions if function.activity == activity), None)
 
 
-def straggler(case: Case) -> Rank | None:
-    """The rank that waits least for the others, where the difference is plain."""
-    ranks = sorted(case.profile.job.ranks, key=lambda rank: rank.communication)
-    if len(ranks) < 2 or ranks[1].communication - ranks[0].communication < LAGS:
-        return None
-    return ranks[0]
-
-
 def _saves(case: Case) -> str:
     thread = case.profile.training
     if thread is None or not thread.saves_seen:
         return "checkpoints are written while training waits"
     return f"{count(thread.saves_seen, 'save')} of about {thread.save_seconds:.2g} s were seen"
+
+
+def _without_lag(case: Case) -> SpeedUp:
+    """The gain when the rank that lags is as fast as the next."""
+    thread = case.profile.training
+    looks = max(1, thread.samples // len(case.profile.job.ranks)) if thread is not None else 1
+    error = case.lag * (SELF_MADE_ERROR + relative_error(case.lag, looks))
+    low, value, high = (1 / (1 - min(MOST_LAG, share)) for share in (case.lag - error, case.lag, case.lag + error))
+    return SpeedUp(value, max(1.0, low), high)
 
 
 def _without(case: Case, part: str) -> SpeedUp | None:

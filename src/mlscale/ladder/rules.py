@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlscale.ladder.case import HOST_LARGEST, WAIT_LARGEST, WAIT_TOTAL, WORTH
-from mlscale.ladder.headline import LAGS
+from mlscale.ladder.case import HOST_LARGEST, LAGS, WAIT_LARGEST, WAIT_TOTAL, WORTH
 from mlscale.ladder.rung import Threshold
 from mlscale.ladder.verdict import BUSY, UNDERFILLED_POWER, UNDERFILLED_SM
 from mlscale.model.whatif import GIL_BOUND

@@ -79,8 +79,9 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         training_cores = max(0.0, cpu.training_cores - thread.data_cpu * ranks)
     at_ceiling = any(store.at_ceiling for store in profile.stores)
     gil = workers.gil_wait if workers is not None else 0.0
-    # Everything but waiting for data: also taking a batch over, and waiting for a core with a batch at hand.
-    outside = 1 - thread.data + thread.receive + thread.queue_data
+    # Everything but waiting for data: also taking a batch over, waiting for a core with a batch at hand, and the GPU's work
+    # that goes on while the thread waits.
+    outside = 1 - thread.data + thread.receive + thread.queue_data + thread.overlap
     wanting = thread.cpu + thread.queue
     if count and workers is not None:
         wanting += count * (workers.compute + workers.run_queue)
@@ -113,8 +114,8 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     return Known(
         pipeline,
         CPU_ERROR,
-        _relative(io_share, looks),
-        _relative(max(1e-3, outside), thread.samples),
+        relative_error(io_share, looks),
+        relative_error(max(1e-3, outside), thread.samples),
         inline=not count,
         lock_s=thread.gil / rate,
     )
@@ -201,7 +202,7 @@ def _fitted_variability(pipeline: Pipeline, rate: float) -> float:
     return min((LEAST_VARIABILITY * math.pow(ratio, step) for step in range(steps + 1)), key=surprise)
 
 
-def _relative(share: float, looks: int) -> float:
+def relative_error(share: float, looks: int) -> float:
     """Relative 90 % error of a share seen in so many looks; half the binomial one, for looks are spread evenly."""
     share = min(max(share, 1e-3), 1.0)
     return 0.5 * 1.645 * math.sqrt((1 - share) / (share * looks)) + MIN_SHARE_ERROR

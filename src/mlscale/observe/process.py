@@ -58,6 +58,7 @@ class Watched:
     def __init__(self, pid: int, parent: int, recorder: Recorder) -> None:
         self.pid, self.parent = pid, parent
         self.role: str | None = None
+        self.starts_workers = False  # a fork server
         self.command = proc.command_line(pid)
         self.interpreter: Interpreter | None = None
         self.unreadable: str | None = None

@@ -12,6 +12,11 @@ from mlscale.redact import redact_command
 
 _TRACKERS = ("resource_tracker", "semaphore_tracker")
 _FORK_SERVER = (Where("main", "multiprocessing/forkserver.py"),)
+_FORK_SERVED = (Where("_serve_one", "multiprocessing/forkserver.py"),)  # a child of it, which keeps its parent's frames
+_STARTS_ANEW = (
+    "--multiprocessing-fork",
+    "multiprocessing.forkserver",
+)  # commands of children that import everything first
 # A parent that only waits for the processes it started: torchrun, torch.multiprocessing.spawn, subprocess, accelerate.
 _LAUNCHER = (
     Where("*", "torch/distributed/elastic/agent/server/api.py"),
@@ -62,12 +67,14 @@ class Tree:
         found = [self.root]
         for pid in found:
             process = self.processes.get(pid)
-            if process is None or process.role in (None, "training", "launcher"):
+            if process is None or process.role in (None, "training", "launcher") or process.starts_workers:
                 found.extend(child for child in proc.main_children_of(pid) if child not in found)
         return found
 
     def _assign(self, process: Watched, t: float) -> None:
         parent = self.processes.get(process.parent)
+        if parent is not None and parent.starts_workers:
+            parent = self.processes.get(parent.parent)  # a fork server starts them for another
         role = self._role(process, parent)
         if role is None:
             return
@@ -90,7 +97,8 @@ class Tree:
         stack = stack_of(process.frames(process.pid))
         if not stack:
             return None  # still starting
-        if on_stack(stack, _FORK_SERVER):
+        if on_stack(stack, _FORK_SERVER) and not on_stack(stack, _FORK_SERVED):
+            process.starts_workers = True
             return "helper"
         if on_stack(stack, PYTORCH.worker_roots) or name.startswith("pt_data_worker"):
             return "worker"
@@ -101,6 +109,8 @@ class Tree:
         if on_stack(stack, _CHILD) and trains_below and not own_rank and not _holds_a_rank(stack):
             # It was just forked: what it runs shows only once it got there.
             return "worker" if len(stack) > 3 else None
+        if not on_stack(stack, _CHILD) and any(mark in word for word in process.command for mark in _STARTS_ANEW):
+            return None  # still importing
         if parent is not None and parent.role in ("training", "worker"):
             return "helper"
         if on_stack(stack, _LAUNCHER) and self._python_children(process):

@@ -105,6 +105,8 @@ class TrainingThread:
     # being blocked meanwhile, until a worker that computes has its interpreter free to hand the batch out.
     receive: float = 0.0
     receive_wait: float = 0.0
+    # The GPU works while the thread waits for data, saves or exchanges: kernels were launched ahead. Part of these three.
+    overlap: float = 0.0
     functions: tuple[FunctionShare, ...] = ()  # largest first
     stacks_seen: bool = True  # False: activities were inferred from states and system calls alone
     samples: int = 0

@@ -115,6 +115,14 @@ def _as_the_gpu_says(looks: Sequence[Look], weights: list[float], gpu_busy: floa
     return [weight * part[look.what in ("step", "gpu")] for look, weight in zip(looks, weights, strict=True)]
 
 
+def _overlap(gpu_busy: float | None, rest: float, looks: int) -> float:
+    """Share of the time in which the GPU works although the thread waits, saves or exchanges: beyond chance, `rest` is all
+    that the step can be."""
+    if gpu_busy is None or gpu_busy - rest <= SAME_WITHIN * math.sqrt(max(rest * (1 - rest), 1e-4) / looks):
+        return 0.0
+    return gpu_busy - rest
+
+
 def divide(
     looks: Sequence[Look],
     spans: Sequence[Span],
@@ -179,6 +187,7 @@ def divide(
         queue=runs_share * (1 - on_core),
         queue_data=(1 - on_core) * sum_of(lambda look: look.what in _DATA and look.sample.state == "R"),
         gil=min(host, share("gil")),
+        overlap=_overlap(gpu_busy, rest, len(looks)),
         functions=_functions(looks, weights, step_is_sure, inline),
         stacks_seen=any(look.stack for look in looks),
         samples=len(looks),

@@ -1,4 +1,4 @@
-/* Prints the offsets that src/mlscale/observe/python/layouts.py tabulates, for the CPython whose headers are given:
+/* Prints the offsets that src/mlscale/observe/python/layout.py tabulates, for the CPython whose headers are given:
    cc -w -I PREFIX/include/python3.X -I PREFIX/include/python3.X/internal offsets.c && ./a.out */
 #define Py_BUILD_CORE 1
 #include <Python.h>
@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <internal/pycore_runtime.h>
 #include <internal/pycore_interp.h>
+#if PY_VERSION_HEX >= 0x030E0000
+#include <internal/pycore_interpframe_structs.h>
+#endif
 #if PY_VERSION_HEX >= 0x030B0000
 #include <internal/pycore_dict.h>
 #include <internal/pycore_frame.h>
@@ -22,7 +25,6 @@ int main(void) {
     P("native_id", PyThreadState, native_thread_id);
     P("frame_previous", _PyInterpreterFrame, previous);
     P("frame_owner", _PyInterpreterFrame, owner);
-    P("frame_stacktop", _PyInterpreterFrame, stacktop);
     P("frame_locals", _PyInterpreterFrame, localsplus);
     P("code_qualname", PyCodeObject, co_qualname);
     P("code_local_names", PyCodeObject, co_localsplusnames);
@@ -35,9 +37,7 @@ int main(void) {
     P("frame_previous", PyFrameObject, f_back);
     P("frame_instruction", PyFrameObject, f_lasti);
     P("frame_code", PyFrameObject, f_code);
-    P("frame_stacktop", PyFrameObject, f_stackdepth);
     P("frame_locals", PyFrameObject, f_localsplus);
-    P("frame_valuestack", PyFrameObject, f_valuestack);
     P("code_qualname", PyCodeObject, co_name);
     P("code_local_names", PyCodeObject, co_varnames);
     P("cached_keys", PyHeapTypeObject, ht_cached_keys);
@@ -60,6 +60,7 @@ int main(void) {
     P("type_flags", PyTypeObject, tp_flags);
     P("type_basicsize", PyTypeObject, tp_basicsize);
     P("type_dictoffset", PyTypeObject, tp_dictoffset);
+    P("tuple_items", PyTupleObject, ob_item);
     P("dict_keys", PyDictObject, ma_keys);
     P("dict_values", PyDictObject, ma_values);
 #if PY_VERSION_HEX >= 0x030B0000

@@ -44,6 +44,10 @@ class Layout:
     tagged_int: bool  # 3.12: the length of an int is in a tag
     # Where an object keeps its attributes: "dictoffset", "values-32", "tagged-24", "inline"
     attributes: str
+    tuple_items: int = 24
+    # 3.14: references in frames carry tags in their lowest bits, and a str's `interned` is 14 bits wider.
+    reference_tags: int = 0
+    wider_interned: int = 0
 
 
 _COMMON = {"frame_owner": -1, "cframe_frame": -1, "thread_pthread": -1, "values": 0}
@@ -165,7 +169,6 @@ TYPE_NAME = 24
 TYPE_BASICSIZE = 32
 TYPE_FLAGS = 168
 TYPE_DICTOFFSET = 288
-TUPLE_ITEMS = 24
 LIST_ITEMS = 24
 FLOAT_VALUE = 16
 INT_DIGITS = 24
@@ -176,4 +179,7 @@ DICT_VALUES = 40
 ENUMERATE_ITERATOR = 24  # en_sit of enumobject.c
 MANAGED_DICT = 1 << 4
 INLINE_VALUES = 1 << 2
-OWNED_BY_C_STACK = 3  # a shim frame, without code of its own
+OWNED_BY_INTERPRETER = 3  # from here on: a shim frame, without code of its own (enum _frameowner)
+# _Py_DebugOffsets, with which _PyRuntime begins since 3.13: where this very build keeps its two largest structures' fields.
+COOKIE = b"xdebugpy"
+OFFSET_OF_INTERPRETERS_HEAD, OFFSET_OF_THREADS_HEAD = 40, 72

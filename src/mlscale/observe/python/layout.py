@@ -45,9 +45,7 @@ class Layout:
     # Where an object keeps its attributes: "dictoffset", "values-32", "tagged-24", "inline"
     attributes: str
     tuple_items: int = 24
-    # 3.14: references in frames carry tags in their lowest bits, and a str's `interned` is 14 bits wider.
-    reference_tags: int = 0
-    wider_interned: int = 0
+    reference_tags: int = 0  # from 3.14 on, references in frames carry tags in their lowest bits
 
 
 _COMMON = {"frame_owner": -1, "cframe_frame": -1, "thread_pthread": -1, "values": 0}
@@ -156,6 +154,64 @@ LAYOUTS: dict[tuple[int, int], Layout] = {
             "values": 8,
             "ascii_data": 40,
             "compact_data": 56,
+        },
+        tagged_int=True,
+        attributes="inline",
+    ),
+    (3, 14): Layout(
+        **{
+            **_COMMON,
+            "interpreters_head": 808,
+            "threads_head": 7344,
+            "thread_next": 8,
+            "thread_frame": 72,
+            "thread_native_id": 160,
+            "frame_previous": 8,
+            "frame_code": 0,
+            "frame_owner": 74,
+            "frame_locals": 80,
+            "frame_instruction": 56,
+            "code_filename": 112,
+            "code_name": 120,
+            "code_qualname": 128,
+            "code_first_line": 68,
+            "code_local_names": 96,
+            "cached_keys": 880,
+            "keys_kind": 10,
+            "values": 8,
+            "ascii_data": 40,
+            "compact_data": 56,
+            "tuple_items": 32,
+            "reference_tags": 3,
+        },
+        tagged_int=True,
+        attributes="inline",
+    ),
+    (3, 15): Layout(
+        **{
+            **_COMMON,
+            "interpreters_head": 936,
+            "threads_head": 7336,
+            "thread_next": 8,
+            "thread_frame": 72,
+            "thread_native_id": 184,
+            "frame_previous": 8,
+            "frame_code": 0,
+            "frame_owner": 74,
+            "frame_locals": 80,
+            "frame_instruction": 56,
+            "code_filename": 112,
+            "code_name": 120,
+            "code_qualname": 128,
+            "code_first_line": 68,
+            "code_local_names": 96,
+            "cached_keys": 888,
+            "keys_kind": 10,
+            "values": 8,
+            "ascii_data": 40,
+            "compact_data": 56,
+            "tuple_items": 32,
+            "reference_tags": 3,
         },
         tagged_int=True,
         attributes="inline",

@@ -426,7 +426,7 @@ class Interpreter:
     def _str(self, obj: int) -> str:
         head = self._memory.read(obj, 40)
         length = struct.unpack_from("<Q", head, at.STR_LENGTH)[0]
-        state = struct.unpack_from("<I", head, at.STR_STATE)[0] >> self._at.wider_interned
+        state = struct.unpack_from("<I", head, at.STR_STATE)[0]
         kind, compact, ascii_only = (state >> 2) & 7, state & 32, state & 64
         if length > _MAX_STRING or not compact or kind not in (1, 2, 4):
             raise Torn

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.jobs import audio, columns, ranks, shards, small
+from benchmarks.jobs import audio, columns, shards, small
 from tests.faults import inject
 from tests.running import EXAMPLE, JOBS
 
@@ -72,7 +72,7 @@ def settings(scratch: Path) -> list[Setting]:
         return lambda _, workers: command(workers)
 
     def two_ranks(data: Path, workers: object, *more: object) -> list[str]:
-        return ranks.command(data, "--workers", workers, "--step-ms", 60, *more)
+        return with_data("ranks", data, workers, 60, *more)
 
     cpu = ("--cpu-ms", "2", "--step-ms", "15")
     slow_tiny = 4

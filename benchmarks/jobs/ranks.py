@@ -1,13 +1,12 @@
 """Ranks that train together, each with its loader of small files and its GPU, and average their gradients over gloo.
 
-    torchrun --nproc-per-node 2 -m benchmarks.jobs.ranks --data FOLDER --workers 1
+    python -m benchmarks.jobs.ranks --data FOLDER --workers 1 [--log FILE]
 
 One of them may do more than the others in each step. Rank 0 counts for all.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -20,11 +19,15 @@ from benchmarks.jobs.small import Folder
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
+LOG = "MLSCALE_BENCHMARK_LOG"  # torchrun takes `--log` for one of its own options, wherever it stands
 
-def command(data: Path, *arguments: object) -> list[str]:
-    """Two ranks on this machine, as torchrun starts them."""
+
+def launch() -> None:
+    """Becomes torchrun with two ranks on this machine."""
+    at = sys.argv.index("--log") if "--log" in sys.argv else len(sys.argv)
+    os.environ[LOG] = "".join(sys.argv[at + 1 : at + 2])
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    return [*run, "-m", "benchmarks.jobs.ranks", "--data", str(data), *map(str, arguments)]
+    os.execv(sys.executable, [*run, "-m", "benchmarks.jobs.ranks", *sys.argv[1:at], *sys.argv[at + 2 :]])
 
 
 def log_statistics(seconds: float) -> None:
@@ -42,7 +45,7 @@ def main() -> None:
     data = Folder(args.data, args.cpu_ms)
     model = torch.nn.Linear(64, 64)
     train_step = accelerator(args.step_ms, int(os.environ["LOCAL_RANK"]))
-    counts = Counts(args.log if rank == 0 else None)
+    counts = Counts(Path(os.environ[LOG]) if rank == 0 and os.environ.get(LOG) else None)
     loader = DataLoader(data, batch_size=32, num_workers=args.workers, sampler=DistributedSampler(data))
     asked = time.monotonic()
     for batch in loader:
@@ -59,5 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        main()
+    main() if "RANK" in os.environ else launch()

@@ -25,7 +25,7 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
     who = "The GPU" if case.profile.host.gpus else "The accelerator"
     if bottleneck == "loader_workers":
         if not case.workers:
-            return f"{who} waits {data} of the time: the training thread loads each batch itself (num_workers=0)."
+            return f"{who} waits {data} of the time: the training thread loads each batch itself{by_itself(case)}."
         if is_kept(case):
             return f"{who} waits {data} of the time for data, most of it at the start of each epoch: the workers start anew."
         if workers is not None and workers.io_wait > workers.compute:
@@ -148,7 +148,12 @@ def next_step(case: Case, bottleneck: Bottleneck, ladder: tuple[RungResult, ...]
     if bottleneck == "communication":
         slow = case.straggler
         if slow is not None:
-            cause = max((("data", slow.data), ("host", slow.host), ("step", slow.step)), key=lambda pair: pair[1])[0]
+            others = [rank for rank in case.profile.job.ranks if rank is not slow]
+            more = {
+                name: getattr(slow, name) - sum(getattr(rank, name) for rank in others) / len(others)
+                for name in ("data", "host", "step")
+            }
+            cause = max(more, key=lambda name: more[name])
             what = {"data": "it waits for its data", "host": "its host work", "step": "its step is slower"}[cause]
             look = f"Look at rank {slow.rank} (pid {slow.pid}) first: {what}. mlscale diagnose --pid {slow.pid}"
             return NextStep(None, (look,), _without_lag(case))
@@ -164,6 +169,15 @@ def next_step(case: Case, bottleneck: Bottleneck, ladder: tuple[RungResult, ...]
     return NextStep(
         None, (case.profile.not_steady_reason or "Watch again while the job trains, or longer: --duration 2m",)
     )
+
+
+def by_itself(case: Case) -> str:
+    """How a loop without workers loads: by a loader without them, or by a function of its own."""
+    loader = case.profile.job.loader
+    if loader is not None and loader.kind == "pytorch":
+        return " (num_workers=0)"
+    top = heaviest_of(case, "data")
+    return f", in {place(top)}" if top is not None else ""
 
 
 def heaviest_of(case: Case, activity: str) -> FunctionShare | None:

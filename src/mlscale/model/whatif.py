@@ -79,9 +79,13 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         training_cores = max(0.0, cpu.training_cores - thread.data_cpu * ranks)
     at_ceiling = any(store.at_ceiling for store in profile.stores)
     gil = workers.gil_wait if workers is not None else 0.0
-    # Everything but waiting for data: also taking a batch over, waiting for a core with a batch at hand, and the GPU's work
-    # that goes on while the thread waits.
-    outside = 1 - thread.data + thread.receive + thread.queue_data + thread.overlap
+    # Everything but waiting for data: also taking a batch over, and waiting for a core with a batch at hand.
+    outside = 1 - thread.data + thread.receive + thread.queue_data
+    receive, blocked = thread.receive, thread.receive_wait
+    if thread.overlap:
+        # The GPU and the thread work side by side: the slower of both is the step. Taking over waits beside the GPU's work.
+        outside = max(1 - thread.data + thread.overlap, outside)
+        receive = blocked = 0.0
     wanting = thread.cpu + thread.queue
     if count and workers is not None:
         wanting += count * (workers.compute + workers.run_queue)
@@ -108,8 +112,8 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     # Demands as they would be alone; the model adds what company costs.
     crowd = inflation(pipeline, (cpu.job_cores + cpu.other_cores) / ranks)
     pipeline = dataclasses.replace(pipeline, prepare_cpu_s=prepare_s / crowd, step_cpu_s=pipeline.step_cpu_s / crowd)
-    pipeline = _with_answers(pipeline, rate, thread.receive_wait / rate)
-    pipeline = _with_contention(pipeline, rate, thread.receive / rate, thread.queue / rate)
+    pipeline = _with_answers(pipeline, rate, blocked / rate)
+    pipeline = _with_contention(pipeline, rate, receive / rate, thread.queue / rate)
     pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
     return Known(
         pipeline,

@@ -169,6 +169,7 @@ def telling_frame(stack: Stack) -> StackFrame | None:
     """The function to name: the leaf-most one outside the standard library's plumbing."""
     for frame in stack:
         name = frame.filename
-        if not name.startswith("<frozen") and not ("/lib/python3" in name and "-packages/" not in name):
+        plumbing = name.startswith("<frozen") or ("/lib/python3" in name and "-packages/" not in name)
+        if not plumbing and not _is_nameless(frame):
             return frame
     return stack[0] if stack else None

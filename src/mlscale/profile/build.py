@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from mlscale.loaders.kind import LoaderKind
+from mlscale.loaders.kind import LoaderKind, Where
+from mlscale.loaders.own import OWN
 from mlscale.loaders.threads import THREADS
 from mlscale.profile import images, stores, timeline, training, workers
 from mlscale.profile.counters import Totals
@@ -61,7 +62,7 @@ def build_profile(recording: Recording) -> JobProfile:
     inline = loader is not None and loader.worker_kind == "inline"
     for pid, tid in main.items():
         own = [s for s in by_thread.get(tid, []) if timeline.inside(s.t, spans)]
-        looks = training.understand(own, recording.stacks, kind is THREADS, bool(roles.workers))
+        looks = training.understand(own, recording.stacks, kind is THREADS, bool(roles.workers), _own_loader(loader))
         divided = training.divide(
             looks, spans, gpu_busy=gpu.fraction, inline=inline, ranks=len(main), throttled=is_throttled
         )
@@ -378,7 +379,7 @@ def _stores(
         pids, count = roles.training, float(len(main))
         for key in main.values():
             own = [s for s in by_thread.get(key, []) if timeline.inside(s.t, spans)]
-            for look in training.understand(own, recording.stacks, False, False):
+            for look in training.understand(own, recording.stacks, False, False, _own_loader(loader)):
                 in_store = look.what in ("data", "data_file") and training.in_store(look)
                 looks.append(workers.WorkerLook(look.sample, "io_wait" if in_store else "other", look.stack))
     elif loader is not None and loader.worker_kind == "thread":
@@ -393,6 +394,11 @@ def _stores(
         totals.rate(pids, lambda s: s.read_bytes, spans),
         totals.rate(pids, lambda s: s.read_chars, spans),
     )
+
+
+def _own_loader(loader: Loader | None) -> tuple[Where, ...]:
+    """The functions of the loop's own that load, where nothing else does."""
+    return OWN.waits if loader is not None and loader.kind == OWN.id else ()
 
 
 def _demand(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mlscale.loaders.kind import LoaderKind, on_stack
 from mlscale.loaders.known import LOADERS
+from mlscale.loaders.own import OWN
 from mlscale.loaders.processes import PROCESSES
 from mlscale.loaders.pytorch import PYTORCH
 from mlscale.loaders.threads import THREADS
@@ -106,6 +107,9 @@ def loader_of(
     if roles.workers:
         return PROCESSES, Loader(PROCESSES.id, PROCESSES.label, "process", len(roles.workers), start_method=method)
     if not tally:
+        looks = [sample for key in main.values() for sample in by_thread.get(key, []) if sample.stack is not None]
+        if any(on_stack(recording.stacks[look.stack], OWN.waits) for look in looks if look.stack is not None):
+            return OWN, Loader(OWN.id, OWN.label, OWN.worker_kind, 0)
         return None, None
     kind = by_id[tally.most_common(1)[0][0]]
     if kind is PROCESSES:

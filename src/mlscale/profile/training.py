@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mlscale.loaders.kind import on_stack
+from mlscale.loaders.kind import Where, on_stack
 from mlscale.profile.activity import (
     ALL_TAKE_OVERS,
     is_store,
@@ -39,9 +39,14 @@ class Look:
 
 
 def understand(
-    samples: Sequence[ThreadSample], stacks: Sequence[Stack], threads_load: bool, workers: bool
+    samples: Sequence[ThreadSample],
+    stacks: Sequence[Stack],
+    threads_load: bool,
+    workers: bool,
+    own_loader: tuple[Where, ...] = (),
 ) -> list[Look]:
-    """Names what each look saw. `threads_load`: threads of this process prepare the data; `workers`: processes do."""
+    """Names what each look saw. `threads_load`: threads of this process prepare the data; `workers`: processes do;
+    `own_loader`: these functions of the loop's own do."""
     activity: dict[int, str] = {}
     looks = []
     for sample in samples:
@@ -51,7 +56,8 @@ def understand(
         stack = stacks[sample.stack]
         what = activity.get(sample.stack)
         if what is None:
-            what = activity[sample.stack] = training_activity(stack)
+            what = "data" if on_stack(stack, own_loader) else training_activity(stack)
+            activity[sample.stack] = what
         if sample.at_edge and what in ("own", "step"):
             what = "data"
         elif threads_load and what != "data" and waits_for_the_interpreter(sample, stack):

@@ -86,6 +86,10 @@ def actions_of(case: Case, best: int) -> tuple[str, ...]:
     if loader is not None and loader.kind == "pytorch":
         extra = "" if loader.persistent_workers else ", persistent_workers=True"
         found.append(f"DataLoader(..., num_workers={best}{extra})")
+    elif loader is not None and loader.kind == "own":
+        found.append(
+            f"Make it a Dataset: DataLoader(..., num_workers={best}, persistent_workers=True) loads beside the loop"
+        )
     elif loader is not None and loader.worker_kind == "thread":
         found.append(f"Prepare data in {best} threads (now {loader.workers})")
     else:

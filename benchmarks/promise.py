@@ -34,7 +34,7 @@ from mlscale import recording as recordings
 from mlscale.cli.diagnose import report_of
 
 MEASURE_S = 15
-ALONE_S = 6.0  # before and after the command, in which the job is left alone
+ALONE_S = 4.0  # before and after the command, in which the job is left alone
 Result = dict[str, Any]
 
 

@@ -58,6 +58,12 @@ class Case:
         return loader.workers if loader is not None else 0
 
     @property
+    def inline(self) -> bool:
+        """Whether the training thread prepares its data itself."""
+        loader = self.profile.job.loader
+        return loader is not None and loader.worker_kind == "inline"
+
+    @property
     def turnover(self) -> float:
         """Share of the time that the loop waits at the turn of an epoch: what the pipeline at work does not explain."""
         known, loader, demand = self.known, self.profile.job.loader, self.profile.demand

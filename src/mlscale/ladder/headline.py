@@ -24,8 +24,12 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
         data = pct(case.lost("data"))
     who = "The GPU" if case.profile.host.gpus else "The accelerator"
     if bottleneck == "loader_workers":
-        if not case.workers:
+        if case.inline:
             return f"{who} waits {data} of the time: the training thread loads each batch itself{by_itself(case)}."
+        if case.known is None:
+            return (
+                f"{who} waits {data} of the time for data: the loader's own threads cannot keep up, and cores are free."
+            )
         if is_kept(case):
             return f"{who} waits {data} of the time for data, most of it at the start of each epoch: the workers start anew."
         if workers is not None and workers.io_wait > workers.compute:
@@ -84,7 +88,7 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
         + ", ".join(
             f"{pct(getattr(thread, name))} {label}"
             for name, label in (
-                ("data", "waiting for data" if case.workers else "loading data"),
+                ("data", "loading data" if case.inline else "waiting for data"),
                 ("step", "in the step"),
                 ("host", "in other host work"),
                 ("save", "saving"),

@@ -63,6 +63,8 @@ def _by_shares(case: Case) -> Bottleneck:
         return "storage" if workers.io_wait > computing else "preprocessing"
     if thread is not None and thread.data_io_wait > thread.data_cpu:
         return "storage"
+    if not case.inline and case.profile.cpu is not None and not case.cores_used_up:
+        return "loader_workers"  # threads of a pipeline in C++, that may be more
     return "preprocessing"
 
 

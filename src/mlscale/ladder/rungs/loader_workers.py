@@ -24,6 +24,11 @@ def check(case: Case) -> RungResult:
     if case.bottleneck in ("gpu", "gpu_underfilled", "host", "checkpoint", "communication"):
         because = f"The training thread waits for data only {pct(data)} of the time."
         return RungResult("loader_workers", "clear", because, EVIDENCE, citation=CITATION)
+    if case.bottleneck == "loader_workers" and (best is None or gain is None):
+        because = (
+            "The loader's own threads cannot keep up, and cores are free. No stack shows them: the gain is not known."
+        )
+        return RungResult("loader_workers", "climb", because, EVIDENCE, None, _native(case), CITATION)
     if best is None or gain is None:
         because = "How the workers' time divides could not be seen, so that more of them cannot be judged."
         return RungResult("loader_workers", "unknown", because, EVIDENCE, citation=CITATION)
@@ -43,6 +48,16 @@ def check(case: Case) -> RungResult:
     return RungResult("loader_workers", "blocked", because, EVIDENCE, gain, (), CITATION)
 
 
+def _native(case: Case) -> tuple[str, ...]:
+    """More threads, in the loader's own terms."""
+    loader = case.profile.job.loader
+    kind = loader.kind if loader is not None else ""
+    return {
+        "tfdata": ("dataset.map(..., num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)",),
+        "dali": ("Pipeline(..., num_threads=N) with N as the free cores, prefetch_queue_depth=2 or more",),
+    }.get(kind, ("Give the loader more threads, and let it prepare batches ahead",))
+
+
 def _keep(case: Case) -> tuple[str, ...]:
     """Workers that outlive an epoch; where they do, the epoch itself can be longer."""
     return (
@@ -54,7 +69,7 @@ def _keep(case: Case) -> tuple[str, ...]:
 def _because(case: Case, best: int) -> str:
     profile = case.profile
     data, workers, cpu = case.share("data"), profile.workers, profile.cpu
-    if not case.workers:
+    if case.inline:
         return f"The training thread prepares each batch itself ({pct(data)} of its time), while the GPU waits."
     free = cpu.limit_cores - cpu.job_cores if cpu is not None else 0.0
     if workers is not None and workers.io_wait > workers.compute:

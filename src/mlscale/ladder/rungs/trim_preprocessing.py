@@ -65,8 +65,10 @@ def _because(case: Case) -> str:
 
 
 def heaviest(case: Case) -> FunctionShare | None:
-    """The function that takes most of the preparation's computing."""
+    """The function that takes most of the preparation's computing. A pipeline in C++ shows none."""
     workers, thread = case.profile.workers, case.profile.training
+    if workers is None and not case.inline:
+        return None
     functions = workers.functions if workers is not None else thread.functions if thread is not None else ()
     wanted = "compute" if workers is not None else "data"
     return next((function for function in functions if function.activity == wanted), None)

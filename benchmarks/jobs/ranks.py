@@ -43,7 +43,7 @@ def main() -> None:
     dist.init_process_group("gloo")
     rank, world = dist.get_rank(), dist.get_world_size()
     data = Folder(args.data, args.cpu_ms)
-    model = torch.nn.Linear(64, 64)
+    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(64, 64))
     train_step = accelerator(args.step_ms, int(os.environ["LOCAL_RANK"]))
     counts = Counts(Path(os.environ[LOG]) if rank == 0 and os.environ.get(LOG) else None)
     loader = DataLoader(data, batch_size=32, num_workers=args.workers, sampler=DistributedSampler(data))
@@ -51,12 +51,11 @@ def main() -> None:
     for batch in loader:
         waited = time.monotonic() - asked
         model.zero_grad()
-        model(batch[:, :64].float()).sum().backward()
+        loss = model(batch[:, :64].float()).sum()
         train_step()
         if rank == args.lag_rank:
             log_statistics(args.lag_ms / 1e3)
-        for parameter in model.parameters():
-            dist.all_reduce(parameter.grad)
+        loss.backward()
         counts.add(len(batch) * world, waited)
         asked = time.monotonic()
 

@@ -11,6 +11,7 @@ import pytest
 
 from mlscale.cli.diagnose import report_of
 from mlscale.ladder.rungs import RUNGS
+from mlscale.measure import Measurement
 from mlscale.profile.build import build_profile
 from mlscale.recording import read
 from mlscale.report import json as report_json
@@ -45,6 +46,10 @@ EXPECTED = {
     "a_batch_function_cold": ("storage", "data_store", "cl bl climb la la bl bl bl"),
     # Host work of 40 ms in one rank of two: half of it is seen in the mean of both.
     "a_rank_that_lags": ("communication", None, "cl cl cl cl cl bl bl bl"),
+    # The same under DistributedDataParallel: the others wait inside the backward pass.
+    "a_rank_that_lags_in_ddp": ("communication", None, "cl cl cl cl cl bl bl bl"),
+    # A thread iterates over the loader, and the loop takes batches from its queue.
+    "a_thread_that_prefetches": ("loader_workers", "loader_workers", "cl climb cl la la bl bl bl"),
 }
 LETTERS = {"cl": "clear", "la": "later", "bl": "blocked", "climb": "climb"}
 
@@ -133,3 +138,10 @@ def test_a_loop_that_makes_its_own_batches_is_told_to_use_a_loader() -> None:
     report = replayed("a_batch_function")
     assert "get_batch" in report.verdict.headline
     assert "num_workers=" in report.next_step.actions[0]
+
+
+def test_the_thread_that_trains_is_not_the_one_that_prefetches() -> None:
+    """By the job's own count it waited 55.1 % of the time; the prefetching thread does nothing else."""
+    wait = replayed("a_thread_that_prefetches").measurements["data_wait_fraction"]
+    assert isinstance(wait, Measurement)
+    assert wait.value == pytest.approx(0.551, abs=0.03)

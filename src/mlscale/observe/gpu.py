@@ -54,6 +54,9 @@ class Gpus:
         found: list[dict[str, Any]] = []
         for index, handle in enumerate(self._handles):
             fact: dict[str, Any] = {"index": index, "name": _text(self._try(nvml.nvmlDeviceGetName, handle)) or "GPU"}
+            uuid = _text(self._try(nvml.nvmlDeviceGetUUID, handle))
+            if uuid:
+                fact["uuid"] = uuid
             memory = self._try(nvml.nvmlDeviceGetMemoryInfo, handle)
             if memory is not None:
                 fact["memory_bytes"] = int(memory.total)

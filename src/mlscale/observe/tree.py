@@ -26,6 +26,7 @@ _LAUNCHER = (
     Where("Popen.communicate", "/subprocess.py"),
 )
 _CHILD = (Where("BaseProcess._bootstrap", "multiprocessing/process.py"),)
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 _RANK = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 
 
@@ -84,6 +85,10 @@ class Tree:
             facts["unreadable"] = process.unreadable
         if process.interpreter is not None:
             facts["python"] = ".".join(map(str, process.interpreter.version))
+        if role == "training":
+            visible = proc.environment(process.pid, (_VISIBLE,)).get(_VISIBLE)
+            if visible is not None:
+                facts["visible_gpus"] = visible
         if role == "worker":
             facts["spawned"] = any("spawn_main" in word or "forkserver" in word for word in process.command)
         self._recorder.add(ProcessSeen(t, process.pid, process.parent, role, redact_command(process.command), facts))

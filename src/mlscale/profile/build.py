@@ -34,7 +34,7 @@ def build_profile(recording: Recording) -> JobProfile:
     for event in recording.events:
         if isinstance(event, ThreadSample):
             by_thread.setdefault((event.pid, event.tid), []).append(event)
-    main = training_tids(roles, by_thread)
+    main = training_tids(recording, roles, by_thread)
     kind, loader = loader_of(recording, roles, main, by_thread)
     progress = {pid: timeline.progress_of(recording, pid) for pid in roles.training}
     counted = [p for p in progress.values() if p is not None]

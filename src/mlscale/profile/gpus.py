@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mlscale.profile.job import Gpu
 from mlscale.profile.timeline import Span, inside
-from mlscale.recording import Fact, GpuSample, Recording
+from mlscale.recording import Fact, GpuSample, ProcessSeen, Recording
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Busy:
 
 
 def busy_of(recording: Recording, spans: Sequence[Span], pids: Sequence[int]) -> Busy:
-    """Means over the steady window, of the GPUs that the job holds (of all, where the driver does not tell who holds)."""
+    """Means over the steady window, of the GPUs that the job holds. Where the driver does not tell who holds them, or in
+    another namespace's process ids: of those that CUDA_VISIBLE_DEVICES names, else of all."""
     facts = {int(e.values["index"]): e.values for e in recording.events if isinstance(e, Fact) and e.name == "gpu"}
     holders: dict[int, set[int]] = {}
     for event in recording.events:
@@ -37,6 +38,8 @@ def busy_of(recording: Recording, spans: Sequence[Span], pids: Sequence[int]) ->
                 holders.setdefault(int(key), set()).update(found)
     warnings: list[str] = []
     wanted = [index for index in facts if holders.get(index, set()) & set(pids)]
+    if not wanted:
+        wanted = _visible(recording, facts, pids)
     if not wanted:
         if any(holders.values()):
             warnings.append(
@@ -68,6 +71,22 @@ def busy_of(recording: Recording, spans: Sequence[Span], pids: Sequence[int]) ->
         _mean(columns.get("pcie_bytes_per_s")),
         tuple(warnings),
     )
+
+
+def _visible(recording: Recording, facts: Mapping[int, Any], pids: Sequence[int]) -> list[int]:
+    """GPUs that the job's environment names, by index or by (the beginning of) their UUID."""
+    named = {
+        word.strip()
+        for event in recording.events
+        if isinstance(event, ProcessSeen) and event.pid in pids
+        for word in str(event.facts.get("visible_gpus", "")).split(",")
+        if word.strip()
+    }
+    return [
+        index
+        for index, fact in facts.items()
+        if str(index) in named or any(not w.isdigit() and str(fact.get("uuid", "")).startswith(w) for w in named)
+    ]
 
 
 def _gpu(fact: Any, samples: Sequence[Any]) -> Gpu:

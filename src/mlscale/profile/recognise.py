@@ -7,7 +7,7 @@ from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mlscale.loaders.kind import LoaderKind, on_stack
+from mlscale.loaders.kind import LoaderKind, Where, on_stack
 from mlscale.loaders.known import LOADERS
 from mlscale.loaders.own import OWN
 from mlscale.loaders.processes import PROCESSES
@@ -50,16 +50,41 @@ def _rank_key(recording: Recording, pid: int) -> tuple[int, int]:
     return 1 << 20, pid
 
 
+_PUTS = (Where("Queue.put", "/queue.py"),)
+MOSTLY_FEEDS, SOME_LOOKS = 0.97, 20
+
+
 def training_tids(
-    roles: Roles, by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]]
+    recording: Recording, roles: Roles, by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]]
 ) -> dict[int, tuple[int, int]]:
-    """Training process -> (pid, tid) of its training thread: the one that was looked at most."""
+    """Training process -> (pid, tid) of its training thread: the one that was looked at most.
+
+    Unless that one only takes batches from the loader and puts them into a queue, from which the main thread takes them
+    (prefetch_generator and the like): then the main thread trains.
+    """
     found = {}
     for pid in roles.training:
         own = [(len(samples), key) for key, samples in by_thread.items() if key[0] == pid]
         if own:
             found[pid] = max(own)[1]
+            main = (pid, pid)
+            if found[pid] != main and main in by_thread and _feeds(recording, by_thread[found[pid]], by_thread[main]):
+                found[pid] = main
     return found
+
+
+def _feeds(recording: Recording, feeder: Sequence[ThreadSample], main: Sequence[ThreadSample]) -> bool:
+    """Whether a thread does nothing but iterate and put, and the main thread takes from a queue, and does something else."""
+
+    def share(samples: Sequence[ThreadSample], places: tuple[Where, ...]) -> float:
+        stacks = [recording.stacks[sample.stack] for sample in samples if sample.stack is not None]
+        if len(stacks) < SOME_LOOKS:
+            return 0.0
+        return sum(on_stack(stack, places) for stack in stacks) / len(stacks)
+
+    loads = tuple(place for kind in LOADERS for place in kind.waits if kind.worker_kind != "thread")
+    takes = share(main, THREADS.waits)
+    return share(feeder, loads + _PUTS) >= MOSTLY_FEEDS and share(feeder, loads) > 0 and 0 < takes < 1
 
 
 def loader_of(

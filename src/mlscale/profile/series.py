@@ -91,7 +91,7 @@ def series_of(recording: Recording, profile: JobProfile) -> Series | None:
             by_process.setdefault(event.pid, []).append(event)
         elif isinstance(event, GpuSample) and event.gpu in by_gpu and event.values.get("busy") is not None:
             by_gpu[event.gpu].append((event.t, float(event.values["busy"])))
-    main = training_tids(roles, by_thread)
+    main = training_tids(recording, roles, by_thread)
     steady = _steady(profile, whole)
     mean, low, high = _gpus(list(by_gpu.values()), whole)
     return Series(

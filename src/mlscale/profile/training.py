@@ -157,9 +157,11 @@ def divide(
         data += min(share(BLIND), max(0.0, 1 - gpu_busy))
     step = share("step", "gpu")
     host_sure, unsure = share("python", "file", "wait", "gil"), share("sleep", "call")
-    if ranks > 1 and gpu_busy is None:
-        # Without a GPU, a rank that blocks inside the backward pass waits for the others' gradients.
+    if ranks > 1:
+        # A rank that blocks inside the backward pass, while the GPU has nothing to do, waits for the others' gradients.
         blocked = sum_of(lambda look: look.what == "step" and _blocked_in_backward(look))
+        if gpu_busy is not None:
+            blocked = min(blocked, max(0.0, 1 - data - save - communication - gpu_busy))
         communication, step = communication + blocked, step - blocked
     rest = max(0.0, 1 - data - save - communication)
     step_is_sure = step >= SURE_STEP

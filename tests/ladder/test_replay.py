@@ -123,6 +123,12 @@ def test_a_queue_of_kernels_bounds_the_promise() -> None:
     assert gain is not None
     assert gain.low <= 1.39 <= gain.high
     assert "26%" in report.verdict.headline
+    bigger = next(rung for rung in report.ladder if rung.rung == "bigger_gpu")
+    assert "waits 29%" in bigger.because  # taking batches over included
+    # A plan from this report starts from what the GPU did, 30 ms for 16 samples, not from what the thread saw of it.
+    step = report.measurements["gpu_seconds_per_sample"]
+    assert isinstance(step, Measurement)
+    assert step.value == pytest.approx(0.030 / 16, rel=0.05)
 
 
 def test_the_rank_that_lags_is_named_with_its_cause_and_its_price() -> None:

@@ -31,7 +31,7 @@ def check_gpu_rung(case: Case, rung: RungName, what: str, citation: str, advice:
     if case.bottleneck == "gpu_underfilled":
         because = f"The GPU's units are mostly idle while it is busy: {what} would idle more."
         return RungResult(rung, "blocked", because, EVIDENCE, citation=citation)
-    lost = sum(case.share(name) for name in ("data", "host", "save", "communication"))
+    lost = sum(case.share(name) for name in ("data", "host", "save", "communication")) - case.share("overlap")
     gain = case.faster_step if case.bottleneck in ("loader_workers", "storage", "preprocessing") else None
     if rung == "bigger_gpu" and gain is not None:
         because = (

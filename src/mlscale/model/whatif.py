@@ -79,12 +79,15 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         training_cores = max(0.0, cpu.training_cores - thread.data_cpu * ranks)
     at_ceiling = any(store.at_ceiling for store in profile.stores)
     gil = workers.gil_wait if workers is not None else 0.0
+    # The rank that waits least for the others sets the pace: what the others wait for is its data.
+    slowest = min(profile.job.ranks, key=lambda rank: rank.communication, default=None)
+    data = thread.data if slowest is None else slowest.data
     # Everything but waiting for data: also taking a batch over, and waiting for a core with a batch at hand.
-    outside = 1 - thread.data + thread.receive + thread.queue_data
+    outside = 1 - data + thread.receive + thread.queue_data
     receive, blocked = thread.receive, thread.receive_wait
     if thread.overlap:
         # The GPU and the thread work side by side: the slower of both is the step. Taking over waits beside the GPU's work.
-        outside = max(1 - thread.data + thread.overlap, outside)
+        outside = max(1 - data + thread.overlap, outside)
         receive = blocked = 0.0
     wanting = thread.cpu + thread.queue
     if count and workers is not None:

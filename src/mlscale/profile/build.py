@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from mlscale.loaders.kind import LoaderKind, Where
-from mlscale.loaders.own import OWN
+from mlscale.loaders.kind import LoaderKind
 from mlscale.loaders.threads import THREADS
 from mlscale.profile import images, stores, timeline, training, workers
 from mlscale.profile.counters import Totals
 from mlscale.profile.gpus import Busy, busy_of
 from mlscale.profile.job import Cpu, Demand, Host, Job, JobProfile, Loader, Rank, Store, TrainingThread, Window, Workers
 from mlscale.profile.measurements import measurements_of
-from mlscale.profile.recognise import Roles, framework_of, loader_of, roles_of, training_tids
+from mlscale.profile.recognise import Roles, framework_of, loader_of, own_places, roles_of, training_tids
 from mlscale.profile.timeline import Span
 from mlscale.recording import Fact, ProcessSeen, Recording, ThreadSample
 
@@ -62,7 +61,7 @@ def build_profile(recording: Recording) -> JobProfile:
     inline = loader is not None and loader.worker_kind == "inline"
     for pid, tid in main.items():
         own = [s for s in by_thread.get(tid, []) if timeline.inside(s.t, spans)]
-        looks = training.understand(own, recording.stacks, kind is THREADS, bool(roles.workers), _own_loader(loader))
+        looks = training.understand(own, recording.stacks, kind is THREADS, bool(roles.workers), own_places(loader))
         divided = training.divide(
             looks, spans, gpu_busy=gpu.fraction, inline=inline, ranks=len(main), throttled=is_throttled
         )
@@ -379,7 +378,7 @@ def _stores(
         pids, count = roles.training, float(len(main))
         for key in main.values():
             own = [s for s in by_thread.get(key, []) if timeline.inside(s.t, spans)]
-            for look in training.understand(own, recording.stacks, False, False, _own_loader(loader)):
+            for look in training.understand(own, recording.stacks, False, False, own_places(loader)):
                 in_store = look.what in ("data", "data_file") and training.in_store(look)
                 looks.append(workers.WorkerLook(look.sample, "io_wait" if in_store else "other", look.stack))
     elif loader is not None and loader.worker_kind == "thread":
@@ -394,11 +393,6 @@ def _stores(
         totals.rate(pids, lambda s: s.read_bytes, spans),
         totals.rate(pids, lambda s: s.read_chars, spans),
     )
-
-
-def _own_loader(loader: Loader | None) -> tuple[Where, ...]:
-    """The functions of the loop's own that load, where nothing else does."""
-    return OWN.waits if loader is not None and loader.kind == OWN.id else ()
 
 
 def _demand(
@@ -427,7 +421,7 @@ def _demand(
         worker_cpu_s=cpu_s,
         worker_io_s=io_s,
         hand_over_s=hand_over_s,
-        step_s=thread.step / per_rank,
+        step_s=(thread.step + thread.overlap) / per_rank,
         host_s=thread.host / per_rank,
         save_s=thread.save / per_rank,
         communication_s=thread.communication / per_rank,

@@ -142,6 +142,11 @@ def loader_of(
     return kind, Loader(kind.id, kind.label, kind.worker_kind, 0)
 
 
+def own_places(loader: Loader | None) -> tuple[Where, ...]:
+    """The functions of the loop's own that load, where nothing else does."""
+    return OWN.waits if loader is not None and loader.kind == OWN.id else ()
+
+
 _FRAMEWORKS = (
     (re.compile(r"/transformers/trainer"), "Hugging Face Trainer"),
     (re.compile(r"/(pytorch_lightning|lightning/pytorch)/"), "PyTorch Lightning"),

@@ -13,7 +13,7 @@ from mlscale.loaders.threads import THREADS
 from mlscale.profile import timeline, training, workers
 from mlscale.profile.activity import worker_activity
 from mlscale.profile.job import JobProfile
-from mlscale.profile.recognise import Roles, loader_of, roles_of, training_tids
+from mlscale.profile.recognise import Roles, loader_of, own_places, roles_of, training_tids
 from mlscale.recording import Counter, Fact, GpuSample, ProcessSample, Recording, Stack, ThreadSample
 
 MOST_BINS = 120
@@ -169,7 +169,11 @@ def _training(
     looks: list[tuple[float, str]] = []
     for key in main.values():
         own = training.understand(
-            by_thread[key], recording.stacks, loader is not None and loader.kind == THREADS.id, bool(roles.workers)
+            by_thread[key],
+            recording.stacks,
+            loader is not None and loader.kind == THREADS.id,
+            bool(roles.workers),
+            own_places(loader),
         )
         stacks = any(look.stack for look in own)
         # What neither is a known function nor blocks: the step, unless the step was recognised elsewhere.

@@ -10,6 +10,7 @@ recordings anew, for a model that has changed (where its advice is still the ste
 from __future__ import annotations
 
 import argparse
+import bisect
 import contextlib
 import json
 import math
@@ -102,16 +103,29 @@ def measure(command: list[str], scratch: Path, gpu: dict[str, str], ready: int) 
 
 def slowdown(log: Path, began: float, ended: float) -> float | None:
     """How much slower the job was while the command ran than before and after it. None where it did too few steps."""
+    rows = rows_of(log)
+    times = [row["t"] for row in rows]
+    first, last = began - ALONE_S, ended + ALONE_S
+    if len(rows) < 2 or times[0] > first or times[-1] < last:
+        return None
 
     def rate(start: float, end: float) -> float:
-        inside = [row for row in rows_of(log) if start <= row["t"] <= end]
-        if len(inside) < 4:
-            return float("nan")
-        return (inside[-1]["samples"] - inside[0]["samples"]) / (inside[-1]["t"] - inside[0]["t"])
+        # Between two steps the count grows evenly: whole steps alone would favour short windows where batches come in pairs.
+        return (_count_at(rows, times, end) - _count_at(rows, times, start)) / (end - start)
 
-    alone = (rate(began - ALONE_S, began) + rate(ended, ended + ALONE_S)) / 2
-    found = 1 - rate(began, ended) / alone
-    return None if math.isnan(found) else found
+    alone = (rate(first, began) + rate(ended, last)) / 2
+    steps = sum(first <= t <= began or ended <= t <= last for t in times)
+    return 1 - rate(began, ended) / alone if steps >= 20 else None
+
+
+def _count_at(rows: Sequence[dict[str, float]], times: Sequence[float], t: float) -> float:
+    """Samples by a time within the log, between its rows."""
+    after = bisect.bisect_left(times, t)
+    before = max(0, after - 1)
+    if after == before:
+        return rows[after]["samples"]
+    part = (t - times[before]) / max(times[after] - times[before], 1e-9)
+    return rows[before]["samples"] + part * (rows[after]["samples"] - rows[before]["samples"])
 
 
 def off(result: Result) -> float | None:

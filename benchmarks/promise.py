@@ -10,10 +10,8 @@ recordings anew, for a model that has changed (where its advice is still the ste
 from __future__ import annotations
 
 import argparse
-import bisect
 import contextlib
 import json
-import math
 import re
 import shutil
 import statistics
@@ -28,6 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.settings import Setting, settings
+from benchmarks.slowdown import ALONE_S, median_with_interval, slowdown
 from tests.running import diagnose, job, rows_of
 from tests.virtual_nvml.gpu import build_driver, make_state
 
@@ -35,7 +34,6 @@ from mlscale import recording as recordings
 from mlscale.cli.diagnose import report_of
 
 MEASURE_S = 15
-ALONE_S = 4.0  # before and after the command, in which the job is left alone
 Result = dict[str, Any]
 
 
@@ -101,33 +99,6 @@ def measure(command: list[str], scratch: Path, gpu: dict[str, str], ready: int) 
     return (last["samples"] - first["samples"]) / (last["t"] - first["t"])
 
 
-def slowdown(log: Path, began: float, ended: float) -> float | None:
-    """How much slower the job was while the command ran than before and after it. None where it did too few steps."""
-    rows = rows_of(log)
-    times = [row["t"] for row in rows]
-    first, last = began - ALONE_S, ended + ALONE_S
-    if len(rows) < 2 or times[0] > first or times[-1] < last:
-        return None
-
-    def rate(start: float, end: float) -> float:
-        # Between two steps the count grows evenly: whole steps alone would favour short windows where batches come in pairs.
-        return (_count_at(rows, times, end) - _count_at(rows, times, start)) / (end - start)
-
-    alone = (rate(first, began) + rate(ended, last)) / 2
-    steps = sum(first <= t <= began or ended <= t <= last for t in times)
-    return 1 - rate(began, ended) / alone if steps >= 20 else None
-
-
-def _count_at(rows: Sequence[dict[str, float]], times: Sequence[float], t: float) -> float:
-    """Samples by a time within the log, between its rows."""
-    after = bisect.bisect_left(times, t)
-    before = max(0, after - 1)
-    if after == before:
-        return rows[after]["samples"]
-    part = (t - times[before]) / max(times[after] - times[before], 1e-9)
-    return rows[before]["samples"] + part * (rows[after]["samples"] - rows[before]["samples"])
-
-
 def off(result: Result) -> float | None:
     """Promised over real, less one."""
     return None if not result["promise"] or not result["real"] else result["promise"]["value"] / result["real"] - 1
@@ -175,13 +146,6 @@ def tables(results: Sequence[Result]) -> str:
 def slowdowns(results: Sequence[Result]) -> list[float]:
     """Those that were measured, sorted."""
     return sorted(row["slower"] for row in results if row.get("slower") is not None)
-
-
-def median_with_interval(values: Sequence[float]) -> str:
-    """The median of sorted values, with its 95 % interval by order statistics (the binomial's normal approximation)."""
-    count, half = len(values), 0.98 * math.sqrt(len(values))
-    low, high = max(0, math.floor(count / 2 - half)), min(count - 1, math.ceil(count / 2 + half))
-    return f"{statistics.median(values):+.2%} (95 %: {values[low]:+.2%} to {values[high]:+.2%}, {count} runs)"
 
 
 def confusion(results: Sequence[Result]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the benchmark of promises computes from a job's own log."""
+"""What a job loses while it is watched, by its own log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmarks.promise import ALONE_S, median_with_interval, slowdown
+from benchmarks.slowdown import ALONE_S, median_with_interval, slowdown
 
 
 def log_of(folder: Path, alone_per_s: float, watched_per_s: float, began: float, ended: float) -> Path:

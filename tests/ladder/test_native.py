@@ -33,3 +33,14 @@ def test_with_the_cores_full_preparation_is_too_dear() -> None:
     found = diagnose(waiting(7.6))
     assert found.verdict.bottleneck == "preprocessing"
     assert "most of all" not in found.verdict.headline  # nobody saw where
+
+
+def test_a_thread_that_waits_beside_a_busy_gpu_is_no_contradiction() -> None:
+    """The loop waits all the time, and the GPU hardly: the rung must speak of the GPU."""
+    profile = samples.profile()
+    assert profile.training is not None
+    ahead = replace(profile.training, data=0.99, step=0.01, host=0.0, communication=0.0, overlap=0.97)
+    found = diagnose(replace(profile, training=ahead))
+    rung = next(rung for rung in found.ladder if rung.rung == "loader_workers")
+    assert found.verdict.bottleneck == "gpu"
+    assert "The GPU waits for data only 2%" in rung.because

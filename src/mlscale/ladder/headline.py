@@ -25,7 +25,7 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
     who = "The GPU" if case.profile.host.gpus else "The accelerator"
     if bottleneck == "loader_workers":
         if case.inline:
-            return f"{who} waits {data} of the time: the training thread loads each batch itself{by_itself(case)}."
+            return f"{who} waits {data} of the time: the training thread loads each batch itself{_by_itself(case)}."
         if case.known is None:
             return (
                 f"{who} waits {data} of the time for data: the loader's own threads cannot keep up, and cores are free."
@@ -63,8 +63,10 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
             if slow
             else "no rank stands out: it is the exchange itself"
         )
-        who = "The other ranks wait" if slow else "The ranks wait"
-        return f"{who} {pct(case.lost('communication'))} of the time{'' if slow else ' for each other'}; {lag}."
+        lost = pct(case.lost("communication"))
+        if slow:
+            return f"The other ranks wait {lost} of the time; {lag}."
+        return f"The ranks wait {lost} of the time for each other; {lag}."
     if bottleneck == "gpu_underfilled":
         return "The GPU is busy, and most of its units idle: the kernels are too small."
     if bottleneck == "gpu":
@@ -175,7 +177,7 @@ def next_step(case: Case, bottleneck: Bottleneck, ladder: tuple[RungResult, ...]
     )
 
 
-def by_itself(case: Case) -> str:
+def _by_itself(case: Case) -> str:
     """How a loop without workers loads: by a loader without them, or by a function of its own."""
     loader = case.profile.job.loader
     if loader is not None and loader.kind == "pytorch":

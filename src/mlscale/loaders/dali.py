@@ -12,4 +12,5 @@ DALI = LoaderKind(
         Where("Pipeline.share_outputs", "nvidia/dali/pipeline.py"),
     ),
     native_threads=("[DALI]",),
+    more_threads="Pipeline(..., num_threads=N) with N as the free cores, prefetch_queue_depth=2 or more",
 )

@@ -46,6 +46,8 @@ class LoaderKind:
     # Types whose instances count what they gave to the loop, and the attribute that counts.
     iterators: tuple[str, ...] = ()
     counter: str = ""
+    # The change that gives it more threads, where its pipeline is not Python's.
+    more_threads: str = ""
 
 
 def on_stack(stack: Stack, places: tuple[Where, ...]) -> bool:

@@ -12,4 +12,5 @@ TFDATA = LoaderKind(
         Where("iterator_get_next", "tensorflow/python/ops/gen_dataset_ops.py"),
     ),
     native_threads=("tf_data",),
+    more_threads="dataset.map(..., num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)",
 )

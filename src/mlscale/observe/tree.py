@@ -13,10 +13,8 @@ from mlscale.redact import redact_command
 _TRACKERS = ("resource_tracker", "semaphore_tracker")
 _FORK_SERVER = (Where("main", "multiprocessing/forkserver.py"),)
 _FORK_SERVED = (Where("_serve_one", "multiprocessing/forkserver.py"),)  # a child of it, which keeps its parent's frames
-_STARTS_ANEW = (
-    "--multiprocessing-fork",
-    "multiprocessing.forkserver",
-)  # commands of children that import everything first
+# In the command of a child of multiprocessing that imports everything first, before it runs anything.
+_STARTS_ANEW = ("--multiprocessing-fork", "multiprocessing.forkserver")
 # A parent that only waits for the processes it started: torchrun, torch.multiprocessing.spawn, subprocess, accelerate.
 _LAUNCHER = (
     Where("*", "torch/distributed/elastic/agent/server/api.py"),

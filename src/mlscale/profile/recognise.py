@@ -51,7 +51,8 @@ def _rank_key(recording: Recording, pid: int) -> tuple[int, int]:
 
 
 _PUTS = (Where("Queue.put", "/queue.py"),)
-MOSTLY_FEEDS, SOME_LOOKS = 0.97, 20
+MOSTLY_FEEDS = 0.97  # of its looks: the rest are torn stacks and the moments between taking and putting
+SOME_LOOKS = 20  # at either thread, from which their shares say anything
 
 
 def training_tids(
@@ -132,8 +133,8 @@ def loader_of(
     if roles.workers:
         return PROCESSES, Loader(PROCESSES.id, PROCESSES.label, "process", len(roles.workers), start_method=method)
     if not tally:
-        looks = [sample for key in main.values() for sample in by_thread.get(key, []) if sample.stack is not None]
-        if any(on_stack(recording.stacks[look.stack], OWN.waits) for look in looks if look.stack is not None):
+        seen = {sample.stack for key in main.values() for sample in by_thread.get(key, []) if sample.stack is not None}
+        if any(on_stack(recording.stacks[stack], OWN.waits) for stack in seen):
             return OWN, Loader(OWN.id, OWN.label, OWN.worker_kind, 0)
         return None, None
     kind = by_id[tally.most_common(1)[0][0]]

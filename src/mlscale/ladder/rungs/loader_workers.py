@@ -4,6 +4,7 @@ from mlscale.ladder.case import USED_UP, WORTH, Case, is_kept, kept_workers
 from mlscale.ladder.result import RungResult
 from mlscale.ladder.rung import Rung, Threshold
 from mlscale.ladder.wording import cores, count, pct, times
+from mlscale.loaders.known import LOADERS
 from mlscale.model.pipeline import MAX_WORKERS, WITHIN_BEST
 
 CITATION = 'White paper, "Distributed Computation Frameworks": can the compute resources handle more processes?'
@@ -18,11 +19,14 @@ def check(case: Case) -> RungResult:
     """Climb where the model says that other worker counts bring a tenth or more, or where the workers never idle and cores
     are free; else name what stands in the way."""
     profile, best, gain = case.profile, case.best_workers, case.more_workers
-    data = case.share("data")
     if profile.training is None:
         return RungResult("loader_workers", "unknown", "No steady training was seen.", EVIDENCE, citation=CITATION)
     if case.bottleneck in ("gpu", "gpu_underfilled", "host", "checkpoint", "communication"):
-        because = f"The training thread waits for data only {pct(data)} of the time."
+        because = f"The training thread waits for data only {pct(case.share('data'))} of the time."
+        if case.share("overlap"):
+            because = (
+                f"The GPU waits for data only {pct(case.lost('data'))} of the time: its kernels were launched ahead."
+            )
         return RungResult("loader_workers", "clear", because, EVIDENCE, citation=CITATION)
     if case.bottleneck == "loader_workers" and (best is None or gain is None):
         because = (
@@ -51,11 +55,8 @@ def check(case: Case) -> RungResult:
 def _native(case: Case) -> tuple[str, ...]:
     """More threads, in the loader's own terms."""
     loader = case.profile.job.loader
-    kind = loader.kind if loader is not None else ""
-    return {
-        "tfdata": ("dataset.map(..., num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)",),
-        "dali": ("Pipeline(..., num_threads=N) with N as the free cores, prefetch_queue_depth=2 or more",),
-    }.get(kind, ("Give the loader more threads, and let it prepare batches ahead",))
+    own = [kind.more_threads for kind in LOADERS if loader is not None and kind.id == loader.kind and kind.more_threads]
+    return tuple(own or ["Give the loader more threads, and let it prepare batches ahead"])
 
 
 def _keep(case: Case) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 
 import pytest
 from cli_runner import Run, environment
@@ -72,6 +73,14 @@ def test_quiet_shows_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == ""
 
 
+def all_of(leader: int) -> str:
+    """What was written to a terminal. The kernel hands it over piece by piece, some of it a moment later."""
+    parts = []
+    while select.select([leader], [], [], 0.5)[0]:
+        parts.append(os.read(leader, 65536))
+    return b"".join(parts).decode()
+
+
 def test_a_terminal_gets_a_live_display_that_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
@@ -83,7 +92,7 @@ def test_a_terminal_gets_a_live_display_that_clears_itself(monkeypatch: pytest.M
             assert show is not None
             show(Progress(12.0, 10.0, 30.0, "watching", SEEN))
         terminal.flush()
-        text = os.read(leader, 65536).decode()
+        text = all_of(leader)
     os.close(leader)
     assert "Watching process 5, 10 s of at most 30 s of training" in text
     assert "━━━━━━━━" in text and "at most 20 s left" in text and "waits for data 43%" in text
@@ -99,6 +108,6 @@ def test_a_terminal_that_the_job_shares_gets_lines(monkeypatch: pytest.MonkeyPat
         with progress.display("the job", quiet=False, shared=True) as show:
             assert show is not None
             show(Progress(12.0, 10.0, 30.0, "watching", SEEN))
-        text = os.read(leader, 65536).decode()
+        text = all_of(leader)
     os.close(leader)
     assert "\x1b" not in text and text.startswith("mlscale: Watching the job")

@@ -54,14 +54,25 @@ JOBS = {
     "GPU bound": [*EXAMPLE, "--workers", "2", "--step-ms", "150", "--epoch-samples", "1000000", "--seconds", "6000"],
 }
 
-# Watches until it is killed, and writes what each second cost, all its threads together.
+# Watches until it is killed, and writes what each second cost, all its threads together. SIGTSTP stops it, and its clock
+# too: what it does each second, each two and each five comes as often in the time that it runs as if it ran on.
 WATCHER = """
-import sys, time
+import os, signal, sys, time, types
+from mlscale.observe import gpu, waits, watch
 from mlscale.observe.find import find_job
-from mlscale.observe.watch import watch
+stopped = 0.0
+def stop(*_):
+    global stopped
+    began = time.monotonic()
+    os.kill(os.getpid(), signal.SIGSTOP)
+    stopped += time.monotonic() - began
+signal.signal(signal.SIGTSTP, stop)
+awake = types.SimpleNamespace(**vars(time))
+awake.monotonic = lambda: time.monotonic() - stopped
+gpu.time = waits.time = watch.time = awake
 def mark(progress):
-    print(time.monotonic(), time.process_time(), flush=True)
-watch(find_job(int(sys.argv[1])), duration_s=1e6, on_progress=mark)
+    print(awake.monotonic(), time.process_time(), flush=True)
+watch.watch(find_job(int(sys.argv[1])), duration_s=1e6, on_progress=mark)
 """
 # The command as a user runs it; wait4 tells the CPU time and the largest memory of that child alone.
 COMMAND = """
@@ -82,7 +93,7 @@ def watcher(pid: int, marks: Path) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen([sys.executable, "-c", WATCHER, str(pid)], env=environment(), stdout=file)
     try:
         time.sleep(SETTLE_S + PLAIN_S)
-        process.send_signal(signal.SIGSTOP)
+        process.send_signal(signal.SIGTSTP)
         if process.poll() is not None:
             raise SystemExit("The watcher ended by itself; nothing was measured.")
         yield process
@@ -107,20 +118,27 @@ class Stretch:
         return (inside[-1]["samples"] - inside[0]["samples"]) / (inside[-1]["t"] - inside[0]["t"])
 
 
-def stretch(process: subprocess.Popen[bytes], watching: bool, seconds: float, counts: Path) -> Stretch:
-    """One stretch of the job, watched or alone."""
-    if watching:
-        process.send_signal(signal.SIGCONT)
+def stretch(seconds: float, counts: Path) -> Stretch:
+    """One stretch of the job, as it is."""
     first, began = ready(counts), time.monotonic()
     time.sleep(seconds)
     last, ended = ready(counts), time.monotonic()
-    process.send_signal(signal.SIGSTOP)
     return Stretch(began, ended, None if first is None or last is None else (first, last))
 
 
 def ready(counts: Path) -> int | None:
     """Samples that workers have ready so far, all together."""
     return sum(number for (number,) in struct.iter_unpack("q", counts.read_bytes())) if counts.exists() else None
+
+
+def marks_of(file: Path) -> list[tuple[float, float]]:
+    """What the watcher wrote: its clock, and its CPU seconds so far."""
+    return [(float(t), float(cpu)) for t, cpu in (line.split() for line in file.read_text().splitlines())]
+
+
+def shares(marks: Sequence[tuple[float, float]]) -> list[float]:
+    """Cores used from each mark to the next."""
+    return [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(marks)]
 
 
 def cpu_s(*pids: int) -> tuple[float, float]:
@@ -152,14 +170,21 @@ def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mlscale-overhead-") as folder, job(command, Path(folder) / "log") as pid:
         marked, counts = Path(folder) / "marks", Path(folder) / "log.counts"
         with watcher(pid, marked) as process:
-            plainly = [tuple(map(float, line.split())) for line in marked.read_text().splitlines()]
+            plainly = marks_of(marked)
             ours_before, all_before, at_first = *cpu_s(pid, process.pid), time.monotonic()
+            watched = False
             for number in range(pairs):
-                order = (True, False) if number % 2 == 0 else (False, True)
-                spans.append({watching: stretch(process, watching, stretch_s, counts) for watching in order})
+                pair = {}
+                for wanted in (True, False) if number % 2 == 0 else (False, True):
+                    if wanted != watched:
+                        process.send_signal(signal.SIGCONT if wanted else signal.SIGTSTP)
+                    watched = wanted
+                    pair[watched] = stretch(stretch_s, counts)
+                spans.append(pair)
                 print(f"  pair {number + 1} of {pairs}", end="\r", file=sys.stderr)
             ours, everything = cpu_s(pid, process.pid)
             others = (everything - all_before - (ours - ours_before)) / (time.monotonic() - at_first)
+        in_turns = marks_of(marked)[len(plainly) :]
         rows = rows_of(Path(folder) / "log")
         # To their mean, not to each other: the mean of ratios is above 1 where both only swing.
         rates = [{watched: span.samples_per_s(rows) for watched, span in pair.items()} for pair in spans]
@@ -167,10 +192,13 @@ def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
         ratios = [1 + (pair[True] - pair[False]) / usual for pair in rates]
         whole = command_figures(pid)
     steady = [mark for mark in plainly if mark[0] >= plainly[-1][0] - PLAIN_S]
-    shares = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(steady)]
     slower, low, high = interval([1 - ratio for ratio in ratios])
     return {
-        "watch_cpu_cores": {"median": statistics.median(shares), "mean": statistics.fmean(shares)},
+        "watch_cpu_cores": {
+            "median": statistics.median(shares(steady)),
+            "mean": statistics.fmean(shares(steady)),
+            "mean_in_turns": statistics.fmean(shares(in_turns)),
+        },
         "slowdown": {"value": slower, "low": low, "high": high},
         "samples_per_s": usual,
         "others_cores": round(others, 3),
@@ -211,13 +239,14 @@ def table(found: dict[str, Any]) -> str:
         f"{where['date']}, {where['cores']} cores ({where['cpu']}), Linux {where['kernel']}, Python {where['python']}; "
         f"load before: {where['load_before']}",
         "",
-        "| job | watching: median | mean | job slower by (95 %) | whole command: CPU | of a core, over | memory |",
-        "|---|---|---|---|---|---|---|",
+        "| job | watching: median | mean | in turns | job slower by (95 %) | whole command: CPU | of a core, over | memory |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in found["jobs"].items():
         cpu, slow, whole = row["watch_cpu_cores"], row["slowdown"], row["command"]
         lines.append(
-            f"| {name}, {row['samples_per_s']:.0f} samples/s | {cpu['median']:.2%} | {cpu['mean']:.2%} "
+            f"| {name}, {row['samples_per_s']:.0f} samples/s "
+            f"| {cpu['median']:.2%} | {cpu['mean']:.2%} | {cpu['mean_in_turns']:.2%} "
             f"| {slow['value']:+.2%} ({slow['low']:+.2%} to {slow['high']:+.2%}) | {whole['cpu_s']:.2f} s "
             f"| {whole['cpu_s'] / whole['wall_s']:.1%}, {whole['wall_s']:.0f} s | {whole['memory_mib']:.0f} MiB |"
         )

@@ -35,4 +35,6 @@ def count(value: int, noun: str) -> str:
 def place(function: FunctionShare) -> str:
     """Where a function is: "log_metrics (train.py:90)"."""
     file = function.filename.rpartition("/")[2]
+    if function.name == "<module>":
+        return f"the code of {file} outside any function"
     return f"{function.name} ({file}:{function.line})" if function.line else f"{function.name} ({file})"

@@ -156,8 +156,14 @@ def _waits_for_a_lock(stack: Stack) -> bool:
 
 
 def user_frame(stack: Stack) -> StackFrame | None:
-    """The frame by which people know what this is: the leaf-most of the user's own code."""
-    return next((frame for frame in stack if not is_library(frame) and not _is_nameless(frame)), None)
+    """The frame by which people know what this is: the leaf-most of the user's own code.
+
+    Where that is a script's top level, what the script calls there: a whole script is nothing to look for a fault in.
+    """
+    for depth, frame in enumerate(stack):
+        if not is_library(frame) and not _is_nameless(frame):
+            return stack[depth - 1] if depth and frame.function == "<module>" else frame
+    return None
 
 
 def _is_nameless(frame: StackFrame) -> bool:

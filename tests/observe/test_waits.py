@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mlscale.observe import proc
+from mlscale.observe import proc, storage
+from mlscale.observe.peers import Peers
 from mlscale.observe.python.reader import Interpreter
 from mlscale.observe.waits import Waits
 
@@ -68,6 +69,60 @@ def test_a_socket_names_its_peer(timeout: str) -> None:
             "print('ready', flush=True); s.recv(1)"
         )
         assert wait_of(code) == ("S", f"socket:127.0.0.1:{port}")
+
+
+def test_a_connection_that_is_being_made_is_a_wait_for_a_socket() -> None:
+    """A listener whose backlog is full leaves the next one connecting: in no table as established."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            code = (
+                f"import socket; print('ready', flush=True); s = socket.create_connection(('127.0.0.1', {port}));"
+                f"t = socket.create_connection(('127.0.0.1', {port})); t.recv(1)"
+            )
+            assert wait_of(code) == ("S", "socket:?")
+
+
+def test_a_listener_waits_for_no_store() -> None:
+    code = (
+        "import socket; s = socket.create_server(('127.0.0.1', 0)); s.settimeout({}); print('ready', flush=True); "
+        "s.accept()"
+    )
+    assert wait_of(code.format("None")) == ("S", "unix")
+    assert wait_of(code.format("60")) == ("S", "unix")
+
+
+def test_a_socket_of_this_machines_own_processes_reads_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's workers hand each batch over through a new one."""
+
+    def never(pid: int, table: str) -> dict[str, str | None]:
+        raise AssertionError("the table was read")
+
+    monkeypatch.setattr("mlscale.observe.storage.tcp_peers", never)
+    code = "import socket; a, b = socket.socketpair(); print('ready', flush=True); a.recv(1)"
+    assert wait_of(code) == ("S", "unix")
+
+
+def test_the_table_is_read_for_a_new_connection_and_not_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    real = storage.tcp_peers
+
+    def counted(pid: int, table: str) -> dict[str, str | None]:
+        reads.append(table)
+        return real(pid, table)
+
+    monkeypatch.setattr(storage, "tcp_peers", counted)
+    peers = Peers()
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as first:
+        name = f"127.0.0.1:{server.getsockname()[1]}"
+        found = [peers.of(os.getpid(), first.fileno(), str(os.fstat(first.fileno()).st_ino)) for _ in range(3)]
+        assert (found, reads) == ([name] * 3, ["tcp"])
+        with socket.create_connection(server.getsockname()) as second:
+            inode = str(os.fstat(second.fileno()).st_ino)
+            assert peers.of(os.getpid(), second.fileno(), inode) == name  # as a guess: the last one
+            assert reads == ["tcp"]
 
 
 def test_a_file_that_is_looked_up_names_its_mount(tmp_path: Path) -> None:

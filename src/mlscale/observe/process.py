@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mlscale.loaders.kind import on_stack
 from mlscale.loaders.known import LOADERS
 from mlscale.observe import proc
+from mlscale.observe.peers import Peers
 from mlscale.observe.python.memory import Unreadable
 from mlscale.observe.python.reader import Frame, Interpreter
 from mlscale.observe.waits import Waits
@@ -55,7 +56,7 @@ def _depth(frames: list[Frame], function: str, file: str) -> int | None:
 class Watched:
     """A process under watch. `role`: training, worker, helper; None until its Python can be read."""
 
-    def __init__(self, pid: int, parent: int, recorder: Recorder) -> None:
+    def __init__(self, pid: int, parent: int, recorder: Recorder, peers: Peers | None = None) -> None:
         self.pid, self.parent = pid, parent
         self.role: str | None = None
         self.starts_workers = False  # a fork server
@@ -65,7 +66,7 @@ class Watched:
         self.tids: dict[int, int] = {}  # Python threads: id -> thread state
         self.main_tid = pid
         self.lost = False  # a look found it gone
-        self.waits = Waits(pid)
+        self.waits = Waits(pid, peers)
         self._recorder = recorder
         self._files: dict[int, proc.ThreadFiles] = {}
         self._ids: dict[tuple[int, ...], int] = {}
@@ -132,8 +133,9 @@ class Watched:
             codes, addresses = (), []
             stack = moved = target = None
             if interpreter is not None and thread is not None:
-                for _ in range(_TRIES):  # Python code may go on while its frames are read
-                    codes, addresses = interpreter.walk(thread, _MAX_FRAMES)
+                leaf = int.from_bytes(place[:8], "little") if place is not None and state != "R" else 0
+                for attempt in range(_TRIES):  # Python code may go on while its frames are read
+                    codes, addresses = interpreter.walk(thread, _MAX_FRAMES, 0 if attempt else leaf)
                     if codes:
                         break
                 stack = self._ids.get(codes)
@@ -216,7 +218,7 @@ class Watched:
                 state, call = files.state_and_call(files.wait())
                 if state == "R":
                     return "running"
-                waits = self.waits if pid == self.pid else Waits(pid)
+                waits = self.waits if pid == self.pid else Waits(pid, self.waits.peers)
                 found = waits.target(call, None) if call else None
                 if found and found.startswith(("file:", "socket:", "fault:")):
                     return found

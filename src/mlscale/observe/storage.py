@@ -117,22 +117,23 @@ def device_facts(device: str) -> dict[str, object]:
     return facts
 
 
-_TCP_ESTABLISHED = "01"
+_TCP_ESTABLISHED, _TCP_LISTEN = "01", "0A"
 
 
-def tcp_peers(pid: int) -> dict[str, str]:
-    """Socket inode -> "address:port" of the peer, of the process's network namespace."""
-    peers = {}
-    for name in ("tcp", "tcp6"):
-        try:
-            with open(f"/proc/{pid}/net/{name}", encoding="ascii") as file:
-                rows = [line.split() for line in file][1:]
-        except OSError:
-            continue
-        for row in rows:
-            if row[3] == _TCP_ESTABLISHED:
-                address, port = row[2].split(":")
-                peers[row[9]] = f"{_address(address)}:{int(port, 16)}"
+def tcp_peers(pid: int, table: str) -> dict[str, str | None]:
+    """Socket inode -> "address:port" of the peer, None for a listener, of the process's network namespace. `table`: tcp, tcp6."""
+    peers: dict[str, str | None] = {}
+    try:
+        with open(f"/proc/{pid}/net/{table}", encoding="ascii") as file:
+            rows = [line.split() for line in file][1:]
+    except OSError:
+        return {}
+    for row in rows:
+        if row[3] == _TCP_ESTABLISHED:
+            address, port = row[2].split(":")
+            peers[row[9]] = f"{_address(address)}:{int(port, 16)}"
+        elif row[3] == _TCP_LISTEN:
+            peers[row[9]] = None
     return peers
 
 

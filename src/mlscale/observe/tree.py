@@ -6,6 +6,7 @@ from mlscale.loaders.kind import Where, on_stack
 from mlscale.loaders.processes import PROCESSES
 from mlscale.loaders.pytorch import PYTORCH
 from mlscale.observe import proc
+from mlscale.observe.peers import Peers
 from mlscale.observe.process import Watched, stack_of
 from mlscale.recording import ProcessGone, ProcessSeen, Recorder, Stack
 from mlscale.redact import redact_command
@@ -35,6 +36,7 @@ class Tree:
         self.root = root
         self.processes: dict[int, Watched] = {}
         self._recorder = recorder
+        self._peers = Peers()
 
     def update(self, t: float, *, full: bool) -> None:
         """Looks for new and ended processes. Not `full`: only children of main threads, which is much cheaper."""
@@ -50,7 +52,7 @@ class Tree:
                     parent = proc.stat(pid).parent
                 except ProcessLookupError:
                     continue
-                self.processes[pid] = Watched(pid, parent, self._recorder)
+                self.processes[pid] = Watched(pid, parent, self._recorder, self._peers)
         for process in list(self.processes.values()):
             if process.role is None:
                 process.attach()

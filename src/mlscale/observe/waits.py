@@ -8,22 +8,20 @@ import time
 from collections.abc import Callable
 
 from mlscale.observe import proc, storage
+from mlscale.observe.peers import Peers
 
-_PEERS_EVERY_S = 1.0  # the kernel walks its whole connection table for /proc/net/tcp: near a millisecond
 _MAX_POLLED = 8
 
 ReadMemory = Callable[[int, int], bytes]
 
 
 class Waits:
-    """Resolves the waits of one process. Caches its mounts and its TCP peers."""
+    """Resolves the waits of one process. Caches its mounts. `peers` is shared by the processes of a job."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, peers: Peers | None = None) -> None:
         self._pid = pid
+        self.peers = peers if peers is not None else Peers()
         self._mounts = storage.mounts(pid)
-        self._peers: dict[str, str] = {}
-        self._peers_at = 0.0
-        self._no_tcp: set[str] = set()
         self._pipes: set[int] = set()  # known until `forget`: descriptors are reused, pipes of queues hardly ever
         self.examples: dict[str, str] = {}  # target -> one path seen there
         self._mapped: str | None = None
@@ -97,7 +95,7 @@ class Waits:
         if link.startswith("/"):
             return self._file(link, "file")
         if link.startswith("socket:["):
-            peer = self._peer(link[8:-1])
+            peer = self.peers.of(self._pid, fd, link[8:-1])
             return f"socket:{peer}" if peer else "unix"
         return "pipe" if link.startswith("pipe:") else link.split(":")[0]
 
@@ -109,15 +107,6 @@ class Waits:
         target = f"{kind}:{mount.point if mount else '?'}"
         self.examples.setdefault(target, path)
         return target
-
-    def _peer(self, inode: str) -> str | None:
-        if inode not in self._peers and inode not in self._no_tcp:
-            now = time.monotonic()
-            if now - self._peers_at > _PEERS_EVERY_S:
-                self._peers, self._peers_at = storage.tcp_peers(self._pid), now
-                if inode not in self._peers:
-                    self._no_tcp.add(inode)
-        return self._peers.get(inode)
 
     def _fault(self) -> str:
         """A page fault gives no descriptor: the largest mapped data file is what it most likely reads."""

@@ -15,6 +15,7 @@ from mlscale.observe.find import Target
 from mlscale.observe.gpu import Gpus
 from mlscale.observe.header import header_of
 from mlscale.observe.limits import Limits, read_limits
+from mlscale.observe.pace import is_full, next_pace
 from mlscale.observe.process import Watched, training_thread
 from mlscale.observe.tree import Tree
 from mlscale.recording import (
@@ -37,8 +38,6 @@ WORKER_LOOKS = 0.5
 EVEN_LOOKS = 1.0
 MOSTLY_WAITS, ENOUGH_LOOKS = 0.5, 100
 COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
-CPU_BUDGET_CORES = 0.009  # own CPU use, above which fewer threads are looked at
-SLOWEST = 2.0  # times the asked-for distance of two looks
 GPU_EVERY_S = 0.25
 FULL_TREE_EVERY_S = 5.0
 START_WAIT_S = 60.0  # for a job that is still starting
@@ -136,7 +135,9 @@ class _Loop:
         self.began = time.monotonic()
         self.started: float | None = None
         self.seen = _Seen(recorder)
-        self.pace = 1.0  # looks are this much further apart than asked for, where each costs much
+        self.pace = 1.0  # looks are this much further apart than asked for
+        self._machine: MachineSample | None = None  # the last one
+        self._full = False  # no core was free
         self._preparing: list[tuple[Watched, int]] = []
         self._training: list[Watched] = []
         self._turn = self._training_turn = 0
@@ -224,15 +225,16 @@ class _Loop:
         self.recorder.flush()
         used = time.thread_time() - self._cpu_before
         self._cpu_before += used
-        if used > CPU_BUDGET_CORES:
-            self.pace = min(self.pace * 1.15, SLOWEST)
-        elif used < CPU_BUDGET_CORES * 0.7:
-            self.pace = max(self.pace / 1.1, 1.0)
+        self.pace = next_pace(self.pace, used, full=self._full)
 
     def _read_counters(self, now: float) -> None:
         for process in self.tree.processes.values():
             self._process_sample(process, now)
-        self.recorder.add(MachineSample(now, machine.sample(self.limits, self._disks)))
+        sample = MachineSample(now, machine.sample(self.limits, self._disks))
+        if self._machine is not None:
+            self._full = is_full(self._machine.values, sample.values, now - self._machine.t)
+        self._machine = sample
+        self.recorder.add(sample)
 
     def _process_sample(self, process: Watched, now: float) -> None:
         try:

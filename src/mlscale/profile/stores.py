@@ -61,7 +61,7 @@ def _identify(target: str, known: Mapping[str, Mapping[str, Any]]) -> tuple[str,
         return (kind if kind in KINDS else "other"), str(facts["file_system"]), str(facts["where"]), facts
     if scheme == "socket":
         # One service behind many connections: the port stays, the local end does not.
-        return "socket", "tcp", rest, {}
+        return "socket", "tcp", rest if rest != "?" else "a peer that could not be named", {}
     if target == "sleep":
         return "other", "sleep", "time.sleep in the data set", {}
     if target == "disk":

@@ -114,16 +114,19 @@ class Interpreter:
         # Another C library: the id stands somewhere in the descriptor.
         return next((word for (word,) in struct.iter_unpack("<I", data) if word in tids), 0)
 
-    def walk(self, thread: int, limit: int = 64) -> tuple[tuple[int, ...], list[int]]:
-        """Remote addresses of a thread's code objects and of its frames, leaf first. () where it changed meanwhile."""
+    def walk(self, thread: int, limit: int = 64, leaf: int = 0) -> tuple[tuple[int, ...], list[int]]:
+        """Remote addresses of a thread's code objects and of its frames, leaf first. () where it changed meanwhile.
+
+        `leaf`: the address of its innermost frame, where `place` has just told it.
+        """
         memory, layout = self._memory, self._at
         code_word, previous_word, owner_at = layout.frame_code >> 3, layout.frame_previous >> 3, layout.frame_owner
         known, tags = self._codes, self._tags
         codes: list[int] = []
         addresses: list[int] = []
         try:
-            address = memory.word(thread + layout.thread_frame)
-            if layout.cframe_frame >= 0:
+            address = leaf or memory.word(thread + layout.thread_frame)
+            if layout.cframe_frame >= 0 and not leaf:
                 address = memory.word(address + layout.cframe_frame)
             block, words, block_at = b"", memoryview(b"").cast("Q"), 0
             for _ in range(limit * 2):

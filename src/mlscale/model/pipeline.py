@@ -21,6 +21,8 @@ CROWDING = (
 # of two to both (median of five jobs here; 0 in pure Python, 15 % in HDF5), docs/model.md
 BUSY_SPREAD = 0.25  # of the number of busy cores, from one moment to the next
 _FIXED_POINT = 12
+NOTHING = 1e-12  # of all probability
+FEW_MORE, BRINGS_NOTHING = 6, 1e-3  # workers, and the gain of them all
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,8 @@ def _coupled(pipeline: Pipeline, cores: float, beside: float) -> float:
         if weight > 1e12:  # the buffer is as good as always full
             return take
         total += weight
+        if weight < NOTHING * total and made[under_way] < take / 2:  # nor do fuller ones occur, each half as likely at most
+            break
     return take * (1 - idle / total)
 
 
@@ -191,7 +195,14 @@ def fair_cores(pipeline: Pipeline, workers: int) -> float:
 
 
 def best_workers(pipeline: Pipeline, most: int = MAX_WORKERS) -> int:
-    """The fewest workers within 2 % of the most that can be had."""
-    rates = [throughput(with_workers(pipeline, workers)) for workers in range(1, most + 1)]
+    """The fewest workers within 2 % of the most that can be had.
+
+    Each further worker brings less than the one before: where a few more bring nothing, the rest need not be tried.
+    """
+    rates: list[float] = []
+    for workers in range(1, most + 1):
+        rates.append(throughput(with_workers(pipeline, workers)))
+        if workers > FEW_MORE and rates[-1] < rates[-1 - FEW_MORE] * (1 + BRINGS_NOTHING):
+            break
     enough = max(rates) * (1 - WITHIN_BEST)
     return next(workers for workers, rate in enumerate(rates, 1) if rate >= enough)

@@ -197,12 +197,15 @@ def fair_cores(pipeline: Pipeline, workers: int) -> float:
 def best_workers(pipeline: Pipeline, most: int = MAX_WORKERS) -> int:
     """The fewest workers within 2 % of the most that can be had.
 
-    Each further worker brings less than the one before: where a few more bring nothing, the rest need not be tried.
+    Each further worker brings less than the one before, or harm: where a few more bring nothing, the most is among those
+    that were tried, or with as many workers as can be.
     """
     rates: list[float] = []
+    top = throughput(with_workers(pipeline, most))
     for workers in range(1, most + 1):
         rates.append(throughput(with_workers(pipeline, workers)))
-        if workers > FEW_MORE and rates[-1] < rates[-1 - FEW_MORE] * (1 + BRINGS_NOTHING):
+        few_more = workers > FEW_MORE and rates[-1] < rates[-1 - FEW_MORE] * (1 + BRINGS_NOTHING)
+        if few_more and max(rates) >= top * (1 - WITHIN_BEST):
             break
-    enough = max(rates) * (1 - WITHIN_BEST)
+    enough = max(top, *rates) * (1 - WITHIN_BEST)
     return next(workers for workers, rate in enumerate(rates, 1) if rate >= enough)

@@ -75,7 +75,6 @@ EPOLL = {22} if IS_ARM else {232, 281}
 WAIT_CHILD = {260, 95} if IS_ARM else {61, 247}
 # System calls that name a file by its path: number -> which argument the path is.
 PATH_FIRST = {56: 1, 79: 1, 291: 1, 48: 1} if IS_ARM else {2: 0, 4: 0, 6: 0, 21: 0, 257: 1, 262: 1, 332: 1, 269: 1}
-FSYNC = {82, 83, 81, 84} if IS_ARM else {74, 75, 162, 277, 306}
 IOCTL = {29} if IS_ARM else {16}
 FREES = {57, 215, 216, 233} if IS_ARM else {3, 11, 25, 28}  # close, munmap, mremap, madvise
 _SLEEPS = NANOSLEEP | FUTEX | POLL | SELECT | EPOLL | WAIT_CHILD  # waits that are never uninterruptible
@@ -112,13 +111,13 @@ class ThreadFiles:
         self._syscall = _open_or_none(base + "syscall")
 
     def state(self) -> str:
-        """R, S, D, T, Z ... of proc(5)."""
+        """R, S, D, T ... of proc(5). A zombie is gone."""
         try:
             text = os.pread(self._stat, 256, 0)
         except OSError:
             raise ProcessLookupError(self.tid) from None
         end = text.rfind(b")")
-        if end < 0:
+        if end < 0 or text[end + 2] in b"ZX":
             raise ProcessLookupError(self.tid)
         return chr(text[end + 2])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mlscale.loaders.kind import LoaderKind, Where, depth_of, on_stack
 from mlscale.loaders.known import LOADERS
 from mlscale.recording import Stack, StackFrame, ThreadSample
@@ -18,6 +20,12 @@ _SAVES = (
     Where("save", "jax/experimental/orbax.py"),
 )
 _SAVE_NAMES = ("save_checkpoint", "save_model", "save_state", "save_pretrained", "write_checkpoint")
+# And names that users give to their own function around it: its fsync, its copy to a bucket and its renaming are the save too.
+_OWN_SAVE = re.compile(
+    r"(save|checkpoint|snapshot)"
+    r"|(do|make|maybe|try|periodic|write|dump|store|take|save)?(checkpoint|ckpt|snapshot)(s|ing)?(to\w+)?"
+    r"|(save|dump|write)(all|latest|last|best)?(model|state|statedict|weights|params|training)(s|to\w+)?"
+)
 _COMMUNICATION = (
     Where("*", "torch/distributed/distributed_c10d.py"),
     Where("*", "torch/distributed/_functional_collectives.py"),
@@ -68,6 +76,19 @@ def names_a_step(frame: StackFrame) -> bool:
     return name in _STEP_NAMES or name.endswith("_step") or name.startswith("step_")
 
 
+def _own_save(stack: Stack) -> bool:
+    """Whether a function of the user's own says by its name that it saves the training's state.
+
+    Inside the model's own layers, a checkpoint is one of activations, and a part of the step.
+    """
+    for frame in reversed(stack):
+        if "/torch/nn/" in frame.filename or "/torch/autograd/" in frame.filename:
+            return False
+        if not is_library(frame) and _OWN_SAVE.fullmatch(name_of(frame).lower().replace("_", "")):
+            return True
+    return False
+
+
 def training_activity(stack: Stack) -> str:
     """data, start, save, communication, evaluation, step, or "own": the user's code, which the state must tell apart."""
     if any(name_of(frame).startswith(_EVALUATION_STARTS) for frame in stack):
@@ -76,7 +97,7 @@ def training_activity(stack: Stack) -> str:
         return "start"
     if on_stack(stack, ALL_WAITS):
         return "data"
-    if on_stack(stack, _SAVES) or any(name_of(frame).startswith(_SAVE_NAMES) for frame in stack):
+    if on_stack(stack, _SAVES) or any(name_of(frame).startswith(_SAVE_NAMES) for frame in stack) or _own_save(stack):
         return "save"
     if on_stack(stack, _COMMUNICATION):
         return "communication"

@@ -195,3 +195,16 @@ def test_a_pool_of_processes(tmp_path: Path) -> None:
     assert seen.report["job"]["loader"]["kind"] == "processes"
     assert seen.verdict == "loader_workers"
     assert os.environ  # the pool's children end with it
+
+
+def test_batches_so_small_that_workers_would_slow_the_loop_down(tmp_path: Path) -> None:
+    """Some thousand steps a second: with one worker this job runs at a third of its speed (benchmarks/hand_over.py)."""
+    log = tmp_path / "log"
+    with job([sys.executable, "-m", "tests.jobs.tiny"], log) as pid:
+        seen = diagnose(pid, log)
+    assert seen.truth is not None
+    assert seen.value("throughput") == pytest.approx(seen.truth.samples_per_s, rel=0.05)
+    assert seen.value("data_wait_fraction") == pytest.approx(seen.truth.data_wait_fraction, abs=0.08)
+    rungs = {rung["rung"]: rung for rung in seen.report["ladder"]}
+    assert (seen.verdict, rungs["loader_workers"]["status"]) == ("preprocessing", "blocked")
+    assert rungs["loader_workers"]["expected_speedup"]["high"] < 0.6

@@ -50,6 +50,9 @@ EXPECTED = {
     "a_rank_that_lags_in_ddp": ("communication", None, "cl cl cl cl cl bl bl bl"),
     # A thread iterates over the loader, and the loop takes batches from its queue.
     "a_thread_that_prefetches": ("loader_workers", "loader_workers", "cl climb cl la la bl bl bl"),
+    # Batches of 4 KB, 2700 a second, without workers and with two: to hand one over takes longer than to make it.
+    "batches_too_small_for_workers": ("preprocessing", "trim_preprocessing", "la bl cl climb bl bl bl bl"),
+    "workers_for_small_batches": ("host", None, "la cl cl cl cl bl bl bl"),
 }
 LETTERS = {"cl": "clear", "la": "later", "bl": "blocked", "climb": "climb"}
 
@@ -151,3 +154,12 @@ def test_the_thread_that_trains_is_not_the_one_that_prefetches() -> None:
     wait = replayed("a_thread_that_prefetches").measurements["data_wait_fraction"]
     assert isinstance(wait, Measurement)
     assert wait.value == pytest.approx(0.551, abs=0.03)
+
+
+def test_workers_that_cost_more_than_they_bring_are_advised_against() -> None:
+    """That job runs 3.4 times as fast without them (benchmarks/hand_over.py tells why)."""
+    step = replayed("workers_for_small_batches").next_step
+    assert step is not None
+    assert "num_workers=0" in step.actions[0]
+    assert step.expected_speedup is not None
+    assert 1.2 < step.expected_speedup.low < step.expected_speedup.value < 3.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from mlscale.ladder.result import Bottleneck, SpeedUp
@@ -12,6 +13,8 @@ from mlscale.model.whatif import (
     CONTENTION,
     HAND_OVER_COST,
     HAND_OVER_ERROR,
+    LEAST_HAND_OVER_S,
+    LEAST_TAKE_OVER_S,
     TAKE_OVER_SHARE,
     Known,
     pipeline_of,
@@ -62,6 +65,11 @@ class Case:
         """Whether the training thread prepares its data itself."""
         loader = self.profile.job.loader
         return loader is not None and loader.worker_kind == "inline"
+
+    @property
+    def too_small_to_hand_over(self) -> bool:
+        """Whether the training thread makes its batches in less time than it takes to get them from a worker."""
+        return self.inline and self.more_workers is not None and self.more_workers.value < 1
 
     @property
     def turnover(self) -> float:
@@ -141,7 +149,7 @@ def case_of(profile: JobProfile) -> Case:
     if known is None:
         return Case(profile, None, None, None, None, None, None)
     pipeline = known.pipeline
-    best = best_workers(outside(pipeline, 1) if known.inline else pipeline)
+    best = best_workers(outside(known, pipeline, 1) if known.inline else pipeline)
     more = move_to_workers(known, best)
     unsure = any(store.at_ceiling is None and store.wait_share > 0.3 for store in profile.stores)
     if unsure and more.value > 1:
@@ -153,7 +161,11 @@ def case_of(profile: JobProfile) -> Case:
         best,
         more,
         speedup(known, without_store, extra_error=FAST_STORE_ERROR),
-        speedup(known, without_core_limit, extra_error=FAST_STORE_ERROR),
+        speedup(
+            known,
+            lambda p: without_core_limit(outside(known, p, 1) if known.inline else p),
+            extra_error=FAST_STORE_ERROR,
+        ),
         speedup(known, lambda p: dataclasses.replace(p, step_s=p.step_s / 1000, contention_s=0.0, step_cpu_s=0.0)),
     )
 
@@ -172,8 +184,23 @@ def kept_workers(case: Case) -> SpeedUp | None:
 def move_to_workers(known: Known, workers: int) -> SpeedUp:
     """The gain with another number of workers."""
     if known.inline:
-        return speedup(dataclasses.replace(known, cpu_error=HAND_OVER_ERROR), lambda p: outside(p, workers))
+        return speedup(dataclasses.replace(known, cpu_error=HAND_OVER_ERROR), lambda p: outside(known, p, workers))
     return speedup(known, lambda p: with_workers(p, workers), cores_error=CORES_ERROR)
+
+
+def without_workers(case: Case) -> SpeedUp | None:
+    """The gain when the training thread makes its batches itself: where they cost more to hand over than to make.
+
+    What workers spend on a batch is its making and its handing over, which costs the usual, or half of it at least.
+    """
+    known, demand, thread = case.known, case.profile.demand, case.profile.training
+    if known is None or demand is None or thread is None or not case.workers:
+        return None
+    batch_s, making_s = 1 / demand.batches_per_s, known.pipeline.prepare_cpu_s + known.pipeline.store_s
+    rest_s = batch_s * (1 - thread.data)
+    most_s, least_s = (max(0.0, making_s - part * LEAST_HAND_OVER_S) for part in (0.5, 1.0))
+    low, high = batch_s / (rest_s + most_s), batch_s / (rest_s + least_s)
+    return SpeedUp(math.sqrt(low * high), low, high)
 
 
 def is_kept(case: Case) -> bool:
@@ -182,12 +209,15 @@ def is_kept(case: Case) -> bool:
     return kept is not None and more is not None and more.value < WORTH and kept.value > more.value
 
 
-def outside(pipeline: Pipeline, workers: int) -> Pipeline:
+def outside(known: Known, pipeline: Pipeline, workers: int) -> Pipeline:
     """Preparation moved from the training thread into workers, which hand their batches over."""
-    take_over_s = pipeline.prepare_cpu_s * TAKE_OVER_SHARE
+    prepare_s = pipeline.prepare_cpu_s
+    hand_over_s, take_over_s = prepare_s * (HAND_OVER_COST - 1), prepare_s * TAKE_OVER_SHARE
+    if known.timed:
+        hand_over_s, take_over_s = max(hand_over_s, LEAST_HAND_OVER_S), max(take_over_s, LEAST_TAKE_OVER_S)
     moved = dataclasses.replace(
         pipeline,
-        prepare_cpu_s=pipeline.prepare_cpu_s * HAND_OVER_COST,
+        prepare_cpu_s=prepare_s + hand_over_s,
         step_s=pipeline.step_s + take_over_s,
         contention_s=CONTENTION * take_over_s,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from mlscale.ladder.case import Case, is_kept
+from mlscale.ladder.case import WORTH, Case, is_kept, without_workers
 from mlscale.ladder.result import Bottleneck, NextStep, RungResult, SpeedUp
 from mlscale.ladder.rungs.data_store import describe
 from mlscale.ladder.rungs.trim_preprocessing import heaviest
@@ -44,6 +44,8 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
             return f"{who} waits {data} of the time for data: the loader's threads hold each other up at Python's lock (GIL)."
         top = heaviest(case)
         named = f", most of all with {top.name}" if top is not None else ""
+        if case.too_small_to_hand_over:
+            return f"{who} waits {data} of the time: the training thread makes each batch itself; it is too small for workers."
         limit = f"{cores(cpu.limit_cores)}" if cpu is not None else "every core"
         why = {"quota": " that the container's quota allows", "affinity": " that it is pinned to", "machine": ""}
         source = why[cpu.limit_source] if cpu is not None else ""
@@ -137,6 +139,13 @@ def next_step(case: Case, bottleneck: Bottleneck, ladder: tuple[RungResult, ...]
         top = heaviest_of(case, "host")
         named = place(top) if top is not None else "the code between two steps"
         if case.taking_over > case.share("host"):
+            alone = without_workers(case)
+            if alone is not None and alone.low >= WORTH:
+                inline = (
+                    "DataLoader(..., num_workers=0): to get so small a batch from a worker takes longer than to make it",
+                    "Or make them larger (batch_size): each costs the same few calls, however small it is",
+                )
+                return NextStep(None, inline, alone)
             cheaper = (
                 "Make batches smaller to hand over: uint8 instead of float32, and normalise on the GPU; pin_memory=True"
             )

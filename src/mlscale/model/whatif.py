@@ -18,6 +18,10 @@ MIN_SHARE_ERROR = 0.01
 # CPU time in the example job, small tensors to large (docs/model.md); the size of a batch cannot be seen from outside.
 HAND_OVER_COST, HAND_OVER_ERROR = 1.2, 0.18
 TAKE_OVER_SHARE = 0.06  # of the preparation's CPU time: what the training thread then spends on taking a batch over
+# However small a batch is: a connection to the worker and a mapping for each of its tensors, of which two are usual. Measured
+# here by benchmarks/hand_over.py, docs/model.md.
+LEAST_TAKE_OVER_S = 0.8e-3  # of the training thread
+LEAST_HAND_OVER_S = 0.6e-3  # of a worker's CPU time
 DEFAULT_PREFETCH = 2  # torch.utils.data.DataLoader's
 GIL_BOUND = 0.1  # share of a thread's time spent waiting for the lock, from which it bounds the loader
 # Squared coefficient of variation of a batch's preparation and of the step, mean of both. A batch is a sum over its
@@ -53,6 +57,7 @@ class Known:
     contention_error: float = CONTENTION_ERROR
     inline: bool = False  # the training thread prepares the data: workers would have to hand it over
     lock_s: float = 0.0  # part of step_s that is waiting for the lock of a loader in threads
+    timed: bool = True  # times are in seconds; else in mean times of a batch, which nobody saw
 
 
 def pipeline_of(profile: JobProfile) -> Known | None:
@@ -125,6 +130,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         relative_error(max(1e-3, outside), thread.samples),
         inline=not count,
         lock_s=thread.gil / rate,
+        timed=profile.demand is not None,
     )
 
 

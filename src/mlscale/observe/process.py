@@ -9,7 +9,7 @@ from mlscale.loaders.known import LOADERS
 from mlscale.observe import proc
 from mlscale.observe.peers import Peers
 from mlscale.observe.python.memory import Unreadable
-from mlscale.observe.python.reader import Frame, Interpreter
+from mlscale.observe.python.reader import Frame, Interpreter, Place
 from mlscale.observe.waits import Waits
 from mlscale.recording import Counter, Fact, Recorder, Stack, StackFrame, ThreadSample
 
@@ -26,6 +26,7 @@ _COUNT_EVERY_S = 0.2  # dates a batch to a tenth of a second on average: 0.5 % o
 _WORKER_COUNT_EVERY_S = 1.0
 _SCHEDULE_EVERY_S = 0.5
 _SAME_S = 0.5  # for which a blocked thread's stack is taken for the same, when its place and its wait are
+_JUMP, _ANY_GAIN = 5, 20  # times the pace of before, and batches, beyond which a count has to be found anew
 _MAX_FRAMES = 64
 _TRIES = 3
 # Calls at the loop's edge: letting a batch go, or waiting for the interpreter lock. A sleep is a call of the loop's own.
@@ -44,6 +45,9 @@ class _Places:
     resize: int | None
     leaf_is_queue: bool
     starts: bool  # the loader builds or ends its iterator
+
+
+_NOWHERE = _Places(None, None, None, None, False, False)
 
 
 def _depth(frames: list[Frame], function: str, file: str) -> int | None:
@@ -70,6 +74,7 @@ class Watched:
         self._recorder = recorder
         self._files: dict[int, proc.ThreadFiles] = {}
         self._ids: dict[tuple[int, ...], int] = {}
+        self._leaves: set[int] = set()  # innermost codes of the stacks that are known
         self._places: dict[int, _Places] = {}
         self._same: dict[object, tuple[float, int, int | None, str | None, tuple[int, ...], list[int]]] = {}
         self._counted_at = self._learned_at = -10.0
@@ -77,9 +82,12 @@ class Watched:
         self._iterator: int | None = None
         self._iterators: dict[int, int] = {}
         self._slot: tuple[int, float] | None = None
+        self._loop: Frame | None = None  # that holds the loop's iterator
         self._found_at = self._image_at = -10.0
         self._turned_at = -10.0  # when an epoch was last seen to begin
         self._last_count = -1
+        self._last_at = 0.0
+        self._rate: float | None = None  # counts per second
         self._worker_batch: int | None = None
         self._attempts = 0
 
@@ -133,11 +141,7 @@ class Watched:
             codes, addresses = (), []
             stack = moved = target = None
             if interpreter is not None and thread is not None:
-                leaf = int.from_bytes(place[:8], "little") if place is not None and state != "R" else 0
-                for attempt in range(_TRIES):  # Python code may go on while its frames are read
-                    codes, addresses = interpreter.walk(thread, _MAX_FRAMES, 0 if attempt else leaf)
-                    if codes:
-                        break
+                codes, addresses = self._walk(thread, place, state)
                 stack = self._ids.get(codes)
                 if stack is None and codes:
                     stack = self._intern(codes)
@@ -159,15 +163,39 @@ class Watched:
             )
         self._recorder.add(sample)
         if stack is not None and tid == self.main_tid:
-            self._read_locals(self._places[stack], codes, addresses, t)
+            self._read_locals(self._places[stack] if addresses else _NOWHERE, codes if addresses else (), addresses, t)
         return sample
 
-    def _at_edge(self, leaf: int, place: bytes | None) -> bool:
+    def _walk(self, thread: int, place: Place | None, state: str) -> tuple[tuple[int, ...], list[int]]:
+        """Codes and frames of a thread, leaf first. Of one that went on meanwhile, the innermost code alone, and no frames.
+
+        Trying again until a whole stack comes out would favour what runs for long without a call.
+        """
+        interpreter = self.interpreter
+        assert interpreter is not None
+        if state == "R" and place is not None:
+            codes, addresses = interpreter.walk(thread, _MAX_FRAMES)
+            if (codes and codes[0] == place.code) or not interpreter.knows(place.code):
+                return codes, addresses
+            if codes and place.code not in self._leaves:  # who calls it, for all the looks that cannot tell
+                again, _ = interpreter.walk(thread, _MAX_FRAMES)
+                for whole in (codes, again):
+                    if whole and whole not in self._ids:
+                        self._intern(whole)
+            return (place.code,), []
+        leaf = place.frame if place is not None else 0
+        for attempt in range(_TRIES):
+            codes, addresses = interpreter.walk(thread, _MAX_FRAMES, 0 if attempt else leaf)
+            if codes:
+                return codes, addresses
+        return (), []
+
+    def _at_edge(self, leaf: int, place: Place | None) -> bool:
         """Whether a thread's leaf is where its loop turns to the next batch: it takes it, or lets go of the last one."""
         known = self._edges.get(leaf)
         if known is None or place is None:
             return False
-        return 0 <= int.from_bytes(place[8:], "little") - known <= _EDGE_BYTES
+        return 0 <= place.instruction - known <= _EDGE_BYTES
 
     def _learn_edges(self, addresses: list[int], wait: int) -> None:
         """Remembers where the callers of a loader's waiting function are: the edges of the loop over batches."""
@@ -230,6 +258,8 @@ class Watched:
         assert self.interpreter is not None
         frames = [self.interpreter.frame(code) for code in codes]
         known = self._ids[codes] = self._recorder.stack(stack_of(frames))
+        if len(codes) > 1:
+            self._leaves.add(codes[0])
         self._places[known] = _Places(
             _depth(frames, "__next__", "utils/data/dataloader.py"),
             max((d for d, f in enumerate(frames) if on_stack((_plain(f),), _WAITS)), default=None),
@@ -272,10 +302,30 @@ class Watched:
             if value is None:
                 self._slot, self._turned_at = None, t  # look for the iterator anew
         if value is not None and 0 <= value < 1 << 40:
-            if value < self._last_count:  # another iterator at the same address
+            if not self._follows(value, t) and self._slot is not None:
+                # Or the number was replaced, and its memory reused, while it was read: a second look tells.
+                again = interpreter.int_in(self._slot[0])
+                if again is None or (again < value and not self._follows(again, t)):
+                    return
+                value = again
+            gain = value - self._last_count
+            if gain > 0 and not self._follows(value, t):
+                # The epoch has ended, and its iterator's memory is another object's by now; or the loop has become faster.
+                self._iterator, self._slot, self._turned_at, self._rate = None, None, t, None
+                return
+            if gain < 0:  # another iterator at the same address
                 self._turned_at = t
-            self._last_count = value
+            elif self._last_count >= 0 and t > self._last_at:
+                self._rate = gain / (t - self._last_at)
+            self._last_count, self._last_at = value, t
             self._recorder.add(Counter(t, self.pid, f"yielded#{self._iterators[self._iterator]}", value))
+
+    def _follows(self, value: int, t: float) -> bool:
+        """Whether a count may come next after the last one of the same epoch, at the pace of before."""
+        gain = value - self._last_count
+        if self._last_count < 0 or self._rate is None:
+            return self._last_count < 0 or gain >= 0
+        return 0 <= gain <= max(_JUMP * self._rate * (t - self._last_at), _ANY_GAIN)
 
     def _current_iterator(self, codes: tuple[int, ...], addresses: list[int], places: _Places, t: float) -> int | None:
         """The DataLoader iterator in use: `self` of its `__next__`, or held by a frame of the training loop."""
@@ -292,9 +342,14 @@ class Watched:
         if not often and t - self._found_at < _FIND_EVERY_S:
             return None
         self._found_at = t
-        for depth in range(min(len(codes), 40)):
-            found = interpreter.find(self._frame(codes, addresses, depth), _ITERATORS)
+        # Without a stack, where the loop's own frame was last: it stays while the loop runs.
+        frames = [self._frame(codes, addresses, depth) for depth in range(min(len(codes), 40))]
+        if not frames and self._loop is not None:
+            frames = [self._loop]
+        for frame in frames:
+            found = interpreter.find(frame, _ITERATORS)
             if found is not None and interpreter.type_name(found) in _ITERATORS:
+                self._loop = frame
                 return found
         return None
 

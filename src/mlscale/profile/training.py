@@ -20,6 +20,7 @@ from mlscale.profile.activity import (
 from mlscale.profile.counters import thread_shares
 from mlscale.profile.job import FunctionShare, TrainingThread
 from mlscale.profile.timeline import Span, runs
+from mlscale.profile.torn import mended
 from mlscale.recording import Stack, ThreadSample
 
 SURE_STEP = 0.02  # a share of the time in functions that are surely the step: then nothing else is taken for it
@@ -49,7 +50,7 @@ def understand(
     `own_loader`: these functions of the loop's own do."""
     activity: dict[int, str] = {}
     looks = []
-    for sample in samples:
+    for sample in mended(samples, stacks, lambda stack: training_activity(stack) != "own"):
         if sample.stack is None:
             looks.append(Look(sample, _without_stack(sample, workers), None))
             continue

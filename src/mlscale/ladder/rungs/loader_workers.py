@@ -83,6 +83,8 @@ def _because(case: Case, best: int) -> str:
 
 def _core_limit(case: Case) -> str:
     cpu, workers = case.profile.cpu, case.profile.workers
+    if case.too_small_to_hand_over:
+        return "to get a batch from a worker takes longer than to make it, so small it is"
     if workers is not None and workers.gil_wait > workers.compute:
         return "the threads wait for Python's interpreter lock"
     if cpu is None:

@@ -16,6 +16,9 @@ def check(case: Case) -> RungResult:
     """Later while something can be trimmed; clear where computing is not the limit."""
     if case.profile.training is None:
         return RungResult("prep_cluster", "unknown", "No steady training was seen.", EVIDENCE, citation=CITATION)
+    if case.bottleneck == "preprocessing" and case.too_small_to_hand_over:
+        because = "To get so small a batch from elsewhere takes longer than to make it."
+        return RungResult("prep_cluster", "blocked", because, EVIDENCE, citation=CITATION)
     if case.bottleneck == "preprocessing":
         because = f"Should trimming not do, CPUs of other machines would bring up to {times(case.endless_cores)}."
         return RungResult("prep_cluster", "later", because, EVIDENCE, case.endless_cores, ADVICE, CITATION)

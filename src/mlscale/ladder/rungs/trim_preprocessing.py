@@ -44,6 +44,11 @@ def _because(case: Case) -> str:
         return (
             f"The loader's threads wait {pct(workers.gil_wait)} of their time for Python's lock (GIL): they use {used}."
         )
+    if case.too_small_to_hand_over:
+        return (
+            f"The training thread makes each batch itself ({pct(case.share('data'))} of its time), and the batches are too "
+            "small for workers: to get one from them takes longer than to make it."
+        )
     if cpu is None:
         return "Preparation computes, and cannot go faster."
     limits = {
@@ -80,6 +85,9 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
     cpu, workers, known, oversized = profile.cpu, profile.workers, case.known, profile.oversized
     actions: list[str] = []
     gain: SpeedUp | None = None
+    if case.too_small_to_hand_over:
+        actions.append("Take a batch from a tensor at once, data[indices], instead of sample by sample and collate_fn")
+        actions.append("Raise batch_size: each batch costs the same few calls, however small it is")
     if known is not None and cpu is not None and workers is not None and workers.gil_wait > 0.1:
         target = _processes(known)
         gain = speedup(
@@ -125,10 +133,9 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
             "their time for a core; fewer are as fast and take less memory"
         )
     top = heaviest(case)
+    whose = "the training thread's time" if workers is None else "the workers' time"
     if top is not None and oversized is None:
-        actions.append(
-            f"Make {place(top)} cheaper, or do it once before training: {pct(top.share)} of the workers' time"
-        )
+        actions.append(f"Make {place(top)} cheaper, or do it once before training: {pct(top.share)} of {whose}")
     if not actions:
         actions.append("Do once, before training, what is the same in every epoch")
     return gain, tuple(actions)

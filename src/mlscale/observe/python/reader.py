@@ -11,6 +11,7 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mlscale.observe import proc
 from mlscale.observe.python import layout as at
@@ -21,6 +22,7 @@ _MAX_THREADS = 512
 _MAX_STRING = 4096
 _MAX_KEYS = 512
 _STACK_BLOCK = 4096  # the callers' frames lie just below the leaf's, in one chunk of the interpreter's data stack
+_PLACE_BYTES = 72  # of a frame, from its code object to its instruction, in all layouts
 _SCAN_SLOTS = 24  # of a frame's evaluation stack; deeper ones are rare in a training loop
 _GLIBC_TID = 0x2D0  # of struct pthread on x86-64 (glibc's nptl/descr.h); only 3.10 needs it
 
@@ -34,6 +36,15 @@ class Frame:
     line: int  # where the function begins
     address: int
     code: int
+
+
+class Place(NamedTuple):
+    """Where a thread's interpreter is: its innermost frame and code object, and the instruction. Remote addresses; in 3.10 the
+    instruction is an offset."""
+
+    frame: int
+    code: int
+    instruction: int
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,10 @@ class Interpreter:
             return (), []  # half a stack would be taken for another one
         return tuple(codes), addresses
 
+    def knows(self, code_at: int) -> bool:
+        """Whether there is a code object at an address."""
+        return code_at in self._codes or self._read_code(code_at) is not None
+
     def frame(self, code_at: int, address: int = 0) -> Frame:
         """What is known of a code object that `walk` gave."""
         code = self._codes.get(code_at)
@@ -161,15 +176,23 @@ class Interpreter:
         codes, addresses = self.walk(thread, limit)
         return [self.frame(code, address) for code, address in zip(codes, addresses, strict=True)]
 
-    def place(self, thread: int) -> bytes | None:
-        """Where a thread's interpreter is: frame and instruction. Two looks that differ show Python at work."""
+    def place(self, thread: int) -> Place | None:
+        """Where a thread's interpreter is. Two looks that differ show Python at work.
+
+        Frame and code are read a moment after each other: of all that a look tells, it is what least depends on what the
+        thread does meanwhile.
+        """
         fd, layout = self._memory.fd, self._at
         try:
             # The hottest read of all: no call that can be spared.
             raw = os.pread(fd, 8, thread + layout.thread_frame)
             if layout.cframe_frame >= 0:
                 raw = os.pread(fd, 8, int.from_bytes(raw, "little") + layout.cframe_frame)
-            return raw + os.pread(fd, 8, int.from_bytes(raw, "little") + layout.frame_instruction)
+            frame = int.from_bytes(raw, "little")
+            raw = os.pread(fd, _PLACE_BYTES, frame + layout.frame_code)
+            instruction_at = layout.frame_instruction - layout.frame_code
+            instruction = int.from_bytes(raw[instruction_at : instruction_at + 8], "little")
+            return Place(frame, int.from_bytes(raw[:8], "little") & self._tags, instruction)
         except (OSError, OverflowError):
             return None
 

@@ -34,6 +34,7 @@ from mlscale import recording as recordings
 from mlscale.cli.diagnose import report_of
 
 MEASURE_S = 15
+LAST_STEP_S = 0.5  # until the log has the step that ends after the time alone
 Result = dict[str, Any]
 
 
@@ -50,7 +51,7 @@ def run(setting: Setting, scratch: Path, driver: Path) -> Result:
             began = time.monotonic()
             seen = diagnose(pid, log, duration_s=20, **gpu)
             ended = time.monotonic()
-            time.sleep(ALONE_S)
+            time.sleep(ALONE_S + LAST_STEP_S)
             slower = slowdown(log, began, ended)
         workers = advised(seen.report)
         if setting.after is not None and not setting.lifted:

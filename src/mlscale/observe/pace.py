@@ -7,7 +7,7 @@ from typing import Any
 
 from mlscale.observe import machine
 
-BUDGET_CORES = 0.009  # own CPU use, above which looks come further apart
+BUDGET_CORES = 0.008  # own CPU use, above which looks come further apart
 FULL_BUDGET_CORES = 0.006  # the same while no core is free: what looks take then, the job loses
 ROOM = 0.85  # of a budget: below it, looks come closer again
 SLOWEST = 2.0  # times the asked-for distance of two looks

@@ -7,26 +7,19 @@ from dataclasses import dataclass
 from mlscale.loaders.kind import on_stack
 from mlscale.loaders.known import LOADERS
 from mlscale.observe import proc
+from mlscale.observe.batches import Batches
 from mlscale.observe.peers import Peers
 from mlscale.observe.python.memory import Unreadable
 from mlscale.observe.python.reader import Frame, Interpreter, Place
 from mlscale.observe.waits import Waits
 from mlscale.recording import Counter, Fact, Recorder, Stack, StackFrame, ThreadSample
 
-_ITERATORS = tuple(name for kind in LOADERS for name in kind.iterators)
 _WAITS = tuple(place for kind in LOADERS for place in kind.waits)
 _STARTS = tuple(place for kind in LOADERS for place in kind.starts)
-_COUNTER_OF = {name: kind.counter for kind in LOADERS for name in kind.iterators}
-_FIND_EVERY_S = 1.0  # a walk over all variables of the training thread's frames, for the loop's iterator
-_SLOT_S = 1.0  # for which an attribute's place is taken for the same
-_SHORTER_EPOCH_S = 1.0  # the same: while epochs are that short, each look counts, or whole ones would go by unseen
-_SHORT_EPOCH_S = 5.0  # since the last epoch began: while epochs are that short, the walk is made with each count
 _IMAGE_EVERY_S = 1.0
-_COUNT_EVERY_S = 0.2  # dates a batch to a tenth of a second on average: 0.5 % of a rate over 15 s
 _WORKER_COUNT_EVERY_S = 1.0
 _SCHEDULE_EVERY_S = 0.5
 _SAME_S = 0.5  # for which a blocked thread's stack is taken for the same, when its place and its wait are
-_JUMP, _ANY_GAIN = 5, 20  # times the pace of before, and batches, beyond which a count has to be found anew
 _MAX_FRAMES = 64
 _TRIES = 3
 # Calls at the loop's edge: letting a batch go, or waiting for the interpreter lock. A sleep is a call of the loop's own.
@@ -79,15 +72,8 @@ class Watched:
         self._same: dict[object, tuple[float, int, int | None, str | None, tuple[int, ...], list[int]]] = {}
         self._counted_at = self._learned_at = -10.0
         self._edges: dict[int, int] = {}  # frame -> the instruction at which it asked for a batch
-        self._iterator: int | None = None
-        self._iterators: dict[int, int] = {}
-        self._slot: tuple[int, float] | None = None
-        self._loop: Frame | None = None  # that holds the loop's iterator
-        self._found_at = self._image_at = -10.0
-        self._turned_at = -10.0  # when an epoch was last seen to begin
-        self._last_count = -1
-        self._last_at = 0.0
-        self._rate: float | None = None  # counts per second
+        self._image_at = -10.0
+        self._batches: Batches | None = None
         self._worker_batch: int | None = None
         self._attempts = 0
 
@@ -98,6 +84,7 @@ class Watched:
         self._attempts += 1
         try:
             self.interpreter = Interpreter(self.pid)
+            self._batches = Batches(self.pid, self.interpreter, self._recorder)
             self.unreadable = None
         except Unreadable as error:
             self.unreadable = str(error)
@@ -213,10 +200,8 @@ class Watched:
             if places.wait is not None and t - self._learned_at >= _SAME_S:
                 self._learned_at = t
                 self._learn_edges(addresses, places.wait)
-            quick = t - self._turned_at < _SHORTER_EPOCH_S
-            if quick or t - self._counted_at >= _COUNT_EVERY_S:
-                self._counted_at = t
-                self._count(codes, addresses, places, t)
+            if self._batches is not None and not places.starts:  # attributes move while an iterator is built
+                self._batches.look(codes, addresses, places.next, t)
         elif places.worker_loop is not None and t - self._counted_at >= _WORKER_COUNT_EVERY_S:
             self._counted_at = t
             self._count_worker(self._frame(codes, addresses, places.worker_loop), t)
@@ -270,106 +255,6 @@ class Watched:
             on_stack(tuple(map(_plain, frames)), _STARTS),
         )
         return known
-
-    def _count(self, codes: tuple[int, ...], addresses: list[int], places: _Places, t: float) -> None:
-        """Records how many batches the loop was given."""
-        interpreter = self.interpreter
-        if interpreter is None or places.starts:
-            return  # attributes move while an iterator is built
-        found = self._current_iterator(codes, addresses, places, t)
-        if found is not None and found != self._iterator:
-            self._turned_at = t if self._iterators else self._turned_at
-            self._iterator, self._slot, self._last_count = found, None, -1
-            if found not in self._iterators:
-                self._iterators[found] = len(self._iterators)
-                self._describe(found, t)
-        if self._iterator is None:
-            return
-        value = None
-        if self._slot is not None and t - self._slot[1] <= _SLOT_S:
-            value = interpreter.int_in(self._slot[0])
-        if value is None or value == self._last_count:
-            # Nothing counted; or the next epoch's iterator, at the same address with its attributes elsewhere.
-            kind = interpreter.type_name(self._iterator)
-            name = _COUNTER_OF.get(kind)
-            place = interpreter.slot(self._iterator, name) if name else None
-            if place is None:
-                self._iterators.pop(self._iterator, None)
-                self._iterator, self._slot = None, None
-                return
-            self._slot = (place, t)
-            value = interpreter.int_in(place)
-            if value is None:
-                self._slot, self._turned_at = None, t  # look for the iterator anew
-        if value is not None and 0 <= value < 1 << 40:
-            if not self._follows(value, t) and self._slot is not None:
-                # Or the number was replaced, and its memory reused, while it was read: a second look tells.
-                again = interpreter.int_in(self._slot[0])
-                if again is None or (again < value and not self._follows(again, t)):
-                    return
-                value = again
-            gain = value - self._last_count
-            if gain > 0 and not self._follows(value, t):
-                # The epoch has ended, and its iterator's memory is another object's by now; or the loop has become faster.
-                self._iterator, self._slot, self._turned_at, self._rate = None, None, t, None
-                return
-            if gain < 0:  # another iterator at the same address
-                self._turned_at = t
-            elif self._last_count >= 0 and t > self._last_at:
-                self._rate = gain / (t - self._last_at)
-            self._last_count, self._last_at = value, t
-            self._recorder.add(Counter(t, self.pid, f"yielded#{self._iterators[self._iterator]}", value))
-
-    def _follows(self, value: int, t: float) -> bool:
-        """Whether a count may come next after the last one of the same epoch, at the pace of before."""
-        gain = value - self._last_count
-        if self._last_count < 0 or self._rate is None:
-            return self._last_count < 0 or gain >= 0
-        return 0 <= gain <= max(_JUMP * self._rate * (t - self._last_at), _ANY_GAIN)
-
-    def _current_iterator(self, codes: tuple[int, ...], addresses: list[int], places: _Places, t: float) -> int | None:
-        """The DataLoader iterator in use: `self` of its `__next__`, or held by a frame of the training loop."""
-        interpreter = self.interpreter
-        if interpreter is None:
-            return None
-        if places.next is not None:
-            found = interpreter.local(self._frame(codes, addresses, places.next), "self")
-            if found and interpreter.type_name(found) in _ITERATORS:
-                return found
-        often = t - self._turned_at < _SHORT_EPOCH_S
-        if self._iterator is not None and not interpreter.is_alive(self._iterator):
-            self._iterator, self._slot, often = None, None, True  # its epoch has ended
-        if not often and t - self._found_at < _FIND_EVERY_S:
-            return None
-        self._found_at = t
-        # Without a stack, where the loop's own frame was last: it stays while the loop runs.
-        frames = [self._frame(codes, addresses, depth) for depth in range(min(len(codes), 40))]
-        if not frames and self._loop is not None:
-            frames = [self._loop]
-        for frame in frames:
-            found = interpreter.find(frame, _ITERATORS)
-            if found is not None and interpreter.type_name(found) in _ITERATORS:
-                self._loop = frame
-                return found
-        return None
-
-    def _describe(self, iterator: int, t: float) -> None:
-        interpreter = self.interpreter
-        if interpreter is None:
-            return
-        facts: dict[str, object] = {
-            "pid": self.pid,
-            "number": self._iterators[iterator],
-            "type": interpreter.type_name(iterator),
-            "workers": interpreter.int_at(interpreter.attribute(iterator, "_num_workers")),
-            "prefetch_factor": interpreter.int_at(interpreter.attribute(iterator, "_prefetch_factor")),
-            "persistent": bool(interpreter.int_at(interpreter.attribute(iterator, "_persistent_workers"))),
-            "dataset": interpreter.attribute(iterator, "_dataset"),
-        }
-        sampler = interpreter.attribute(iterator, "_index_sampler")
-        if sampler is not None:
-            facts["batch_size"] = interpreter.int_at(interpreter.attribute(sampler, "batch_size"))
-        self._recorder.add(Fact(t, "iterator", facts))
 
     def _count_worker(self, loop: Frame, t: float) -> None:
         """Records a PyTorch worker's batch number and the length of its index list, from locals of `_worker_loop`."""

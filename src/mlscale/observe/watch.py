@@ -34,9 +34,11 @@ from mlscale.recording import (
 # the run queue is known exactly from the kernel, and looks only divide the rest.
 TRAINING_LOOKS = 1.5
 WORKER_LOOKS = 0.5
-# Where data is waited for most of the time, what the workers do is the question: then as many looks go to either.
-EVEN_LOOKS = 1.0
-MOSTLY_WAITS, ENOUGH_LOOKS = 0.5, 100
+# Where data is waited for most of the time, what the workers do is the question: then both are looked at each time. To wake up
+# costs as much as a look, and a second look right after the first one half of that.
+MOSTLY_WAITS, ENOUGH_LOOKS = 0.5, 40
+# Beside workers, other threads of the training process seldom prepare data: one look of so many is at them.
+OTHERS_EACH = 8
 COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
 GPU_EVERY_S = 0.25
 FULL_TREE_EVERY_S = 5.0
@@ -138,7 +140,8 @@ class _Loop:
         self.pace = 1.0  # looks are this much further apart than asked for
         self._machine: MachineSample | None = None  # the last one
         self._full = False  # no core was free
-        self._preparing: list[tuple[Watched, int]] = []
+        self._workers: list[tuple[Watched, int]] = []  # the main threads of worker processes
+        self._others: list[tuple[Watched, int]] = []  # Python threads of training processes that do not train
         self._training: list[Watched] = []
         self._turn = self._training_turn = 0
         self._random = random.Random()
@@ -216,7 +219,8 @@ class _Loop:
                     process.main_tid = training_thread(process)
             process.waits.forget()
         self._training = self.tree.of_role("training")
-        self._preparing = self._preparers()
+        self._workers = [(process, process.pid) for process in self.tree.of_role("worker")]
+        self._others = [(p, tid) for p in self._training for tid in p.tids if tid != p.main_tid]
         if now >= self._next_counters:
             self._next_counters = now + COUNTERS_EVERY_S - 0.5
             self._read_counters(now)
@@ -260,28 +264,23 @@ class _Loop:
     def _look(self, now: float) -> None:
         """One look at a training thread, or at a thread that prepares data, or both."""
         waits = self.seen.looks >= ENOUGH_LOOKS and self.seen.data > MOSTLY_WAITS * self.seen.looks
-        even = waits and any(process.role == "worker" for process, _ in self._preparing[:1])
-        if self._training and (not even or self._random.random() * TRAINING_LOOKS <= EVEN_LOOKS):
+        even = waits and bool(self._workers)
+        if self._training:
             self._training_turn = (self._training_turn + 1) % len(self._training)
             process = self._training[self._training_turn]
             try:
                 self.seen.add(process.look(process.main_tid, now))
             except ProcessLookupError:
                 process.lost = True
-        if self._preparing and self._random.random() * TRAINING_LOOKS <= (EVEN_LOOKS if even else WORKER_LOOKS):
-            self._turn = (self._turn + 1) % len(self._preparing)
-            process, tid = self._preparing[self._turn]
+        if (self._workers or self._others) and (even or self._random.random() * TRAINING_LOOKS <= WORKER_LOOKS):
+            self._turn += 1
+            others = self._others and (not self._workers or self._turn % OTHERS_EACH == 0)
+            preparing = self._others if others else self._workers
+            process, tid = preparing[self._turn // (OTHERS_EACH if others and self._workers else 1) % len(preparing)]
             try:
                 process.look(tid, now)
             except ProcessLookupError:
                 process.lost = process.lost or tid == process.pid
-
-    def _preparers(self) -> list[tuple[Watched, int]]:
-        """Threads that may prepare data: main threads of workers, and other Python threads of training processes."""
-        found = [(process, process.pid) for process in self.tree.of_role("worker")]
-        for process in self.tree.of_role("training"):
-            found.extend((process, tid) for tid in process.tids if tid != process.main_tid)
-        return found
 
     def _look_at_gpu(self, now: float) -> None:
         if not self.gpus.count:

@@ -143,7 +143,7 @@ class _Loop:
         self._workers: list[tuple[Watched, int]] = []  # the main threads of worker processes
         self._others: list[tuple[Watched, int]] = []  # Python threads of training processes that do not train
         self._training: list[Watched] = []
-        self._turn = self._training_turn = 0
+        self._turn = self._training_turn = self._worker_turn = self._other_turn = 0
         self._random = random.Random()
         self._disks: set[str] = set()
         self._stores: set[str] = set()
@@ -273,14 +273,20 @@ class _Loop:
             except ProcessLookupError:
                 process.lost = True
         if (self._workers or self._others) and (even or self._random.random() * TRAINING_LOOKS <= WORKER_LOOKS):
-            self._turn += 1
-            others = self._others and (not self._workers or self._turn % OTHERS_EACH == 0)
-            preparing = self._others if others else self._workers
-            process, tid = preparing[self._turn // (OTHERS_EACH if others and self._workers else 1) % len(preparing)]
+            process, tid = self._next_preparing()
             try:
                 process.look(tid, now)
             except ProcessLookupError:
                 process.lost = process.lost or tid == process.pid
+
+    def _next_preparing(self) -> tuple[Watched, int]:
+        """Each in turn: workers, and now and then one of the other threads; without workers, those alone."""
+        self._turn += 1
+        if self._others and (not self._workers or self._turn % OTHERS_EACH == 0):
+            self._other_turn = (self._other_turn + 1) % len(self._others)
+            return self._others[self._other_turn]
+        self._worker_turn = (self._worker_turn + 1) % len(self._workers)
+        return self._workers[self._worker_turn]
 
     def _look_at_gpu(self, now: float) -> None:
         if not self.gpus.count:

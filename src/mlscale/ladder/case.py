@@ -69,7 +69,10 @@ class Case:
     @property
     def too_small_to_hand_over(self) -> bool:
         """Whether the training thread makes its batches in less time than it takes to get them from a worker."""
-        return self.inline and self.more_workers is not None and self.more_workers.value < 1
+        known = self.known
+        if known is None or not known.timed or not self.inline:
+            return False
+        return known.pipeline.prepare_cpu_s + known.pipeline.store_s < LEAST_TAKE_OVER_S
 
     @property
     def turnover(self) -> float:

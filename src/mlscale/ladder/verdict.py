@@ -39,10 +39,10 @@ def data_side(case: Case) -> Bottleneck:
         return _by_shares(case)
     if case.more_workers.value >= WORTH:
         return "loader_workers"
-    if case.too_small_to_hand_over:
-        return _by_shares(case)
     store = case.faster_store.value if case.faster_store else 1.0
     cores = case.endless_cores.value if case.endless_cores else 1.0
+    if case.inline and max(store, cores) < SOME_GAIN:
+        return _by_shares(case)
     kept = kept_workers(case)
     if kept is not None and kept.value > max(store, cores):
         return "loader_workers"  # it is started anew too often

@@ -151,9 +151,8 @@ def _coupled(pipeline: Pipeline, cores: float, beside: float) -> float:
         if weight > 1e12:  # the buffer is as good as always full
             return take
         total += weight
-        if (
-            weight < NOTHING * total and made[under_way] < take / 2
-        ):  # nor do fuller ones occur, each half as likely at most
+        # Fuller buffers do not occur either: each is at most half as likely as the one before.
+        if weight < NOTHING * total and made[under_way] < take / 2:
             break
     return take * (1 - idle / total)
 

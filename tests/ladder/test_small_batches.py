@@ -1,16 +1,29 @@
 """Batches that a training thread makes itself: too small for workers, or held up by something else."""
 
-from tests.ladder.test_replay import replayed
+from dataclasses import replace
 
+from mlscale.ladder.case import case_of
+from mlscale.profile.build import build_profile
+from mlscale.recording import read
+from tests.ladder.test_replay import FOLDER, replayed
 
-def reason_of_workers(name: str) -> str:
-    return next(rung.because for rung in replayed(name).ladder if rung.rung == "loader_workers")
-
-
-def test_a_store_at_its_limit_is_no_small_batch() -> None:
-    """More workers bring nothing there either, for another reason."""
-    assert "takes longer than to make it" not in reason_of_workers("a_throttled_disk_0")
+SMALL = "takes longer than to make it"
 
 
 def test_a_small_batch_is_told() -> None:
-    assert "takes longer than to make it" in reason_of_workers("batches_too_small_for_workers")
+    assert SMALL in next(
+        rung.because for rung in replayed("batches_too_small_for_workers").ladder if rung.status == "blocked"
+    )
+
+
+def test_a_large_batch_that_no_core_is_free_for_is_no_small_one() -> None:
+    """Workers bring less than nothing there, for they would share the only core: the cores are to blame."""
+    profile = build_profile(read(FOLDER / "no_workers.mlscale"))
+    assert profile.cpu is not None
+    used = profile.cpu.job_cores
+    case = case_of(
+        replace(profile, cpu=replace(profile.cpu, limit_cores=used, affinity_cores=1, limit_source="affinity"))
+    )
+    assert case.more_workers is not None
+    assert case.more_workers.value < 1
+    assert not case.too_small_to_hand_over

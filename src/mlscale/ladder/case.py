@@ -28,7 +28,6 @@ WAIT_LARGEST = 0.07
 LAGS = 0.10  # a rank that waits this much less for the others than the next is the one that lags
 HOST_LARGEST = 0.15  # each loop has some Python, and takes its batches over: a cause only where it is plain
 USED_UP = 0.85  # of the cores: beyond, threads wait for one more often than they find one
-THROTTLED = 0.01  # of the time, from which a quota is felt
 WORTH = 1.10  # a step that brings less than this is none: a tenth is what a rerun can tell from noise
 FAST_STORE_ERROR = 0.10  # of a promise about another store (target in research/diagnosing.md, section 8)
 CORES_ERROR = 0.03  # of the cores that can be had: what others use changes
@@ -97,7 +96,7 @@ class Case:
         if cpu is None:
             return False
         used = cpu.job_cores + cpu.other_cores if cpu.limit_source == "machine" else cpu.job_cores
-        return used >= USED_UP * cpu.limit_cores or (cpu.throttled_fraction or 0.0) > THROTTLED
+        return used >= USED_UP * cpu.limit_cores or cpu.throttled
 
     @property
     def taking_over(self) -> float:

@@ -94,6 +94,11 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         # The GPU and the thread work side by side: the slower of both is the step. Taking over waits beside the GPU's work.
         outside = max(1 - data + thread.overlap, outside)
         receive = blocked = 0.0
+    stopped = count > 0 and cpu.throttled
+    if stopped:
+        # Looks see a thread where the quota stopped it, not where it computes: what taking over usually takes says more.
+        least_s = LEAST_TAKE_OVER_S if profile.demand is not None else 0.0
+        receive = min(thread.cpu, max(TAKE_OVER_SHARE * prepare_s, least_s) * rate)
     wanting = thread.cpu + thread.queue
     if count and workers is not None:
         wanting += count * (workers.compute + workers.run_queue)
@@ -121,7 +126,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     crowd = inflation(pipeline, (cpu.job_cores + cpu.other_cores) / ranks)
     pipeline = dataclasses.replace(pipeline, prepare_cpu_s=prepare_s / crowd, step_cpu_s=pipeline.step_cpu_s / crowd)
     pipeline = _with_answers(pipeline, rate, blocked / rate)
-    pipeline = _with_contention(pipeline, rate, receive / rate, thread.queue / rate)
+    pipeline = _with_contention(pipeline, rate, receive / rate, thread.queue / rate, stopped=stopped)
     pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
     return Known(
         pipeline,
@@ -153,10 +158,11 @@ def _with_answers(pipeline: Pipeline, rate: float, blocked_s: float) -> Pipeline
     return dataclasses.replace(pipeline, answer_s=blocked_s / max(one, LEAST_ANSWERS))
 
 
-def _with_contention(pipeline: Pipeline, rate: float, receive_s: float, queue_s: float) -> Pipeline:
+def _with_contention(pipeline: Pipeline, rate: float, receive_s: float, queue_s: float, *, stopped: bool) -> Pipeline:
     """The training thread's waits for a core: some always, and more where all cores are busy.
 
-    Seen where they are busy now; else expected, in proportion to the CPU time of taking a batch over.
+    Seen where they are busy now; else expected, in proportion to the CPU time of taking a batch over. Where a quota stops the
+    job, what it waits is the quota's, and tells nothing of the cores.
     """
     if not pipeline.workers:
         crowded = all_busy(pipeline, 0.0)
@@ -165,6 +171,8 @@ def _with_contention(pipeline: Pipeline, rate: float, receive_s: float, queue_s:
         return dataclasses.replace(pipeline, contention_s=queue_s / crowded)
     crowded = all_busy(pipeline, rate)
     expected = CONTENTION * receive_s
+    if stopped:
+        return dataclasses.replace(pipeline, contention_s=expected)
     if crowded < CROWDED_NOW or expected <= 0:
         return dataclasses.replace(pipeline, step_s=pipeline.step_s + queue_s, contention_s=expected)
     usual = min(queue_s, USUAL_WAIT * receive_s)

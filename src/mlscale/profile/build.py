@@ -11,7 +11,20 @@ from mlscale.loaders.threads import THREADS
 from mlscale.profile import images, stores, timeline, training, workers
 from mlscale.profile.counters import Totals
 from mlscale.profile.gpus import Busy, busy_of
-from mlscale.profile.job import Cpu, Demand, Host, Job, JobProfile, Loader, Rank, Store, TrainingThread, Window, Workers
+from mlscale.profile.job import (
+    THROTTLED,
+    Cpu,
+    Demand,
+    Host,
+    Job,
+    JobProfile,
+    Loader,
+    Rank,
+    Store,
+    TrainingThread,
+    Window,
+    Workers,
+)
 from mlscale.profile.measurements import measurements_of
 from mlscale.profile.recognise import Roles, framework_of, loader_of, own_places, roles_of, training_tids
 from mlscale.profile.timeline import Span
@@ -22,7 +35,6 @@ MIN_LOOKS = 40  # at the training thread: fewer tell a share no better than to a
 MIN_SIMULATED = 0.1
 EPOCH_PART_S = 3.0  # of an epoch on either side of its end: less says nothing of its reads
 COLD_BYTES_PER_S, COLD_LEFT = 1e6, 0.3  # reads from the device worth speaking of; what is left of them once cached
-THROTTLED = 0.01  # of the time, from which a quota is felt
 
 
 def build_profile(recording: Recording) -> JobProfile:
@@ -55,7 +67,7 @@ def build_profile(recording: Recording) -> JobProfile:
         )
     gpu = busy_of(recording, spans, roles.everyone)
     throttled = _throttled(totals, spans)
-    is_throttled = bool(throttled and throttled > THROTTLED)
+    is_throttled = (throttled or 0.0) > THROTTLED
     parts: dict[int, TrainingThread] = {}
     threads: dict[int, list[workers.WorkerLook]] = {}
     inline = loader is not None and loader.worker_kind == "inline"

@@ -10,6 +10,9 @@ from mlscale.recording import Fact, Recording
 
 AREA_RATIO = 2.0  # stored pixels per used pixel from which storing them smaller pays (1.4 times the edge)
 _RESIZES = ("Image.resize", "resize", "thumbnail")
+# PIL's functions that go through all the pixels, or all the bytes, of an image as it is stored. Opening it, reading its header
+# and choosing a decoder take as long for a small one; what follows the resizing works on the small one anyway.
+_WITH_ITS_SIZE = ("load", "load_read", "copy", "convert", "transpose", "exif_transpose")
 
 
 def oversized_of(
@@ -49,5 +52,5 @@ def oversized_of(
 
 
 def _on_stored(function: FunctionShare) -> bool:
-    """Whether a function works on the image as it is stored: all of PIL but the resizing, which comes last."""
-    return "/PIL/" in function.filename and not function.name.endswith(_RESIZES)
+    """Whether a function takes as long as the image is large, as it is stored."""
+    return "/PIL/" in function.filename and function.name.rpartition(".")[2] in _WITH_ITS_SIZE

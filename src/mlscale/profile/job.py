@@ -10,6 +10,7 @@ from mlscale.measure import Measured
 
 Activity = Literal["data", "step", "host", "save", "communication"]
 WorkerActivity = Literal["compute", "run_queue", "gil_wait", "io_wait", "hand_over", "idle", "other"]
+THROTTLED = 0.01  # of the time, from which a quota is felt
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Cpu:
     training_cores: float  # used by the training process alone (for thread loaders: without the loader's threads)
     worker_cores: float  # used by the loader's workers
     throttled_fraction: float | None  # share of time in which the quota stopped the job
+
+    @property
+    def throttled(self) -> bool:
+        """Whether a quota is felt. Unknown counts as not."""
+        return (self.throttled_fraction or 0.0) > THROTTLED
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,14 @@ def settings(scratch: Path) -> list[Setting]:
             lifted=True,
         ),
         Setting(
+            "beside another program",
+            "preprocessing",
+            bound(images(2, "--step-ms", "15")),
+            lambda _, w: images(2, "--step-ms", "15"),
+            lambda: beside(1),
+            lifted=True,
+        ),
+        Setting(
             "large images",
             "preprocessing",
             bound(images(2, "--step-ms", "10", "--image-size", "1200", "--images", "64")),
@@ -224,6 +232,13 @@ def throttled(cold: list[Path], path: Path, bytes_per_s: int) -> Iterator[list[s
     """Reads held to a rate, and none from the page cache."""
     with inject.cold(cold), inject.throttled_reads(path, bytes_per_s) as prefix:
         yield prefix
+
+
+@contextlib.contextmanager
+def beside(hogs: int) -> Iterator[None]:
+    """Other programs that compute all the time."""
+    with inject.cpu_hogs(hogs):
+        yield
 
 
 @contextlib.contextmanager

@@ -119,6 +119,19 @@ def test_too_many_workers(tmp_path: Path, gpu: dict[str, str]) -> None:
     agrees(seen)
 
 
+def test_beside_another_program(tmp_path: Path, gpu: dict[str, str]) -> None:
+    """It takes a core that preparation wants: to move it away comes before any change of the job, and it is named."""
+    log = tmp_path / "log"
+    with inject.cpu_hogs(1) as hogs, job([*EXAMPLE, "--workers", "2", "--step-ms", "15"], log, **gpu) as pid:
+        seen = diagnose(pid, log, **gpu)
+        named = f"pid {hogs[0]}"
+    assert seen.verdict == "preprocessing"
+    assert climbs(seen) == "trim_preprocessing"
+    assert named in seen.report["next_step"]["actions"][0]
+    assert seen.report["next_step"]["expected_speedup"]["low"] > 1.4
+    agrees(seen)
+
+
 @pytest.mark.parametrize("hogs", [0, 2])
 def test_a_throttled_disk(tmp_path: Path, big_files: Path, gpu: dict[str, str], hogs: int) -> None:
     log = tmp_path / "log"

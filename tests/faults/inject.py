@@ -100,11 +100,11 @@ def cold(files: Sequence[Path], every_s: float = 0.5) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def cpu_hogs(count: int) -> Iterator[None]:
-    """Processes of someone else that compute all the time."""
+def cpu_hogs(count: int) -> Iterator[list[int]]:
+    """Processes of someone else that compute all the time. Gives their pids."""
     hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
-        yield
+        yield [hog.pid for hog in hogs]
     finally:
         for hog in hogs:
             hog.kill()

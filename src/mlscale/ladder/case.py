@@ -28,6 +28,7 @@ WAIT_LARGEST = 0.07
 LAGS = 0.10  # a rank that waits this much less for the others than the next is the one that lags
 HOST_LARGEST = 0.15  # each loop has some Python, and takes its batches over: a cause only where it is plain
 USED_UP = 0.85  # of the cores: beyond, threads wait for one more often than they find one
+COMPANY = 0.1  # of the machine's cores, from which other programs are worth naming
 WORTH = 1.10  # a step that brings less than this is none: a tenth is what a rerun can tell from noise
 FAST_STORE_ERROR = 0.10  # of a promise about another store (target in research/diagnosing.md, section 8)
 CORES_ERROR = 0.03  # of the cores that can be had: what others use changes
@@ -97,6 +98,14 @@ class Case:
             return False
         used = cpu.job_cores + cpu.other_cores if cpu.limit_source == "machine" else cpu.job_cores
         return used >= USED_UP * cpu.limit_cores or cpu.throttled
+
+    @property
+    def company(self) -> float:
+        """Cores that other programs take of those that the job could have; 0 where it is little, or a limit is its own."""
+        cpu = self.profile.cpu
+        if cpu is None or cpu.limit_source != "machine" or cpu.other_cores < COMPANY * cpu.limit_cores:
+            return 0.0
+        return cpu.other_cores
 
     @property
     def taking_over(self) -> float:
@@ -229,6 +238,11 @@ def outside(known: Known, pipeline: Pipeline, workers: int) -> Pipeline:
 def without_store(pipeline: Pipeline) -> Pipeline:
     """The data on a local store that keeps up."""
     return dataclasses.replace(pipeline, store_s=pipeline.store_s * STORE_LEFT, store_batches_per_s=None)
+
+
+def without_company(pipeline: Pipeline) -> Pipeline:
+    """The cores of this machine for the job alone."""
+    return dataclasses.replace(pipeline, cores=pipeline.limit_cores, other_cores=0.0)
 
 
 def without_core_limit(pipeline: Pipeline) -> Pipeline:

@@ -8,7 +8,7 @@ from mlscale.ladder.case import WORTH, Case, is_kept, without_workers
 from mlscale.ladder.result import Bottleneck, NextStep, RungResult, SpeedUp
 from mlscale.ladder.rungs.data_store import describe
 from mlscale.ladder.rungs.trim_preprocessing import heaviest
-from mlscale.ladder.wording import cores, count, pct, place
+from mlscale.ladder.wording import cores, count, pct, place, programs
 from mlscale.model.whatif import relative_error, speedup
 from mlscale.profile.job import FunctionShare
 
@@ -47,6 +47,8 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
         if case.too_small_to_hand_over:
             return f"{who} waits {data} of the time: the training thread makes each batch itself; it is too small for workers."
         limit = f"{cores(cpu.limit_cores)}" if cpu is not None else "every core"
+        if cpu is not None and case.company:
+            limit = f"{cores(cpu.job_cores)} that other programs leave of {cpu.limit_cores:.3g}"
         why = {"quota": " that the container's quota allows", "affinity": " that it is pinned to", "machine": ""}
         source = why[cpu.limit_source] if cpu is not None else ""
         return f"{who} waits {data} of the time for data: preparing it fills the {limit}{source}{named}."
@@ -119,7 +121,8 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
         shares = ", ".join(f"{pct(getattr(workers, n))} {label}" for n, label in parts if getattr(workers, n) >= 0.02)
         found.append(f"A worker's time ({case.workers} of them): {shares}.")
     if cpu is not None:
-        found.append(f"The job uses {cores(cpu.job_cores)} of {cores(cpu.limit_cores)}.")
+        others = f"; other programs use {cores(case.company)}{programs(cpu)}" if case.company else ""
+        found.append(f"The job uses {cores(cpu.job_cores)} of {cores(cpu.limit_cores)}{others}.")
     if case.taking_over >= DEAR:
         waiting = ", and waiting for a core meanwhile," if case.taking_over > case.share("receive") else ""
         found.append(f"Taking batches over from the workers{waiting} takes {pct(case.taking_over)} of the time.")

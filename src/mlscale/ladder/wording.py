@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlscale.ladder.result import SpeedUp
-from mlscale.profile.job import FunctionShare
+from mlscale.profile.job import Cpu, FunctionShare
 
 
 def pct(share: float) -> str:
@@ -30,6 +30,11 @@ def cores(value: float) -> str:
 def count(value: int, noun: str) -> str:
     """ "1 worker", "4 workers"."""
     return f"{value} {noun}{'' if value == 1 else 's'}"
+
+
+def programs(cpu: Cpu) -> str:
+    """The other programs by name: " (python3 other.py, pid 12)"; nothing where none was seen."""
+    return f" ({'; '.join(f'{one.name}, pid {one.pid}' for one in cpu.programs)})" if cpu.programs else ""
 
 
 def place(function: FunctionShare) -> str:

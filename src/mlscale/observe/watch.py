@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from mlscale.loaders.kind import on_stack
 from mlscale.loaders.known import LOADERS
-from mlscale.observe import machine, proc, storage
+from mlscale.observe import beside, machine, proc, storage
 from mlscale.observe.find import Target
 from mlscale.observe.gpu import Gpus
 from mlscale.observe.header import header_of
@@ -42,6 +42,7 @@ OTHERS_EACH = 8
 COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
 GPU_EVERY_S = 0.25
 FULL_TREE_EVERY_S = 5.0
+BESIDE_OVER_S = 3.0  # over which the CPU time of other programs is compared
 START_WAIT_S = 60.0  # for a job that is still starting
 STARTED_AFTER_BATCHES = 3  # the first ones pay for start-up
 
@@ -140,6 +141,7 @@ class _Loop:
         self.pace = 1.0  # looks are this much further apart than asked for
         self._machine: MachineSample | None = None  # the last one
         self._full = False  # no core was free
+        self._beside: tuple[float, dict[int, float]] | None = None  # when, and CPU seconds of other programs then
         self._workers: list[tuple[Watched, int]] = []  # the main threads of worker processes
         self._others: list[tuple[Watched, int]] = []  # Python threads of training processes that do not train
         self._training: list[Watched] = []
@@ -239,6 +241,18 @@ class _Loop:
             self._full = is_full(self._machine.values, sample.values, now - self._machine.t)
         self._machine = sample
         self.recorder.add(sample)
+        if self._full and self.started is not None:
+            self._look_beside(now)
+
+    def _look_beside(self, now: float) -> None:
+        """Names the other programs that take the cores: compares two readings, once."""
+        if self._beside is None:
+            self._beside = (now, beside.cpu_by_process(self.tree.processes))
+        elif self._beside[1] and now - self._beside[0] >= BESIDE_OVER_S:
+            then, before = self._beside
+            programs = beside.busiest(before, beside.cpu_by_process(self.tree.processes), now - then)
+            self.recorder.add(Fact(now, "beside", {"programs": programs}))
+            self._beside = (now, {})  # asked and answered
 
     def _process_sample(self, process: Watched, now: float) -> None:
         try:

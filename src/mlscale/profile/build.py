@@ -9,6 +9,7 @@ from typing import Any
 from mlscale.loaders.kind import LoaderKind
 from mlscale.loaders.threads import THREADS
 from mlscale.profile import images, stores, timeline, training, workers
+from mlscale.profile.cores import cpu_of, throttled_of
 from mlscale.profile.counters import Totals
 from mlscale.profile.gpus import Busy, busy_of
 from mlscale.profile.job import (
@@ -66,7 +67,7 @@ def build_profile(recording: Recording) -> JobProfile:
             "cache: watch again then, before moving the data."
         )
     gpu = busy_of(recording, spans, roles.everyone)
-    throttled = _throttled(totals, spans)
+    throttled = throttled_of(totals, spans)
     is_throttled = (throttled or 0.0) > THROTTLED
     parts: dict[int, TrainingThread] = {}
     threads: dict[int, list[workers.WorkerLook]] = {}
@@ -106,7 +107,7 @@ def build_profile(recording: Recording) -> JobProfile:
     )
     if not_steady:
         thread = None
-    cpu = _cpu(recording, totals, spans, roles, thread, by_worker, threads, throttled, loader)
+    cpu = cpu_of(recording, totals, spans, roles, by_worker, threads, throttled, loader)
     found_stores = _stores(recording, totals, spans, roles, main, by_thread, by_worker, loader, inline)
     rates = [timeline.rate(p, spans) for p in counted]
     known_rates = [r for r in rates if r is not None]
@@ -300,76 +301,6 @@ def _not_steady(
     if recording.ended == "job exited" and timeline.length([whole]) < 3:
         return "The job ended before it had trained for three seconds. Watch a longer run."
     return None
-
-
-def _throttled(totals: Totals, spans: Sequence[Span]) -> float | None:
-    """Seconds per second for which the quota stopped the job's group."""
-    return totals.machine_rate("throttled_s", spans)
-
-
-def _with_short_lived(
-    job: float, worker_cores: float, by_worker: Mapping[int, Sequence[workers.WorkerLook]], loader: Loader | None
-) -> tuple[float, float]:
-    """Cores of the job and of its workers. Workers that live for less than two readings of their CPU time (short epochs)
-    leave no totals; then the looks at them say how much they computed."""
-    looks = [look for own in by_worker.values() for look in own]
-    if loader is None or loader.worker_kind != "process" or not looks or len(by_worker) <= loader.workers:
-        return job, worker_cores  # no worker was replaced by another; looks also see threads that wait for a core
-    seen = loader.workers * sum(look.what == "compute" for look in looks) / len(looks)
-    if worker_cores >= seen / 2:
-        return job, worker_cores
-    return job + seen - worker_cores, seen
-
-
-def _cpu(
-    recording: Recording,
-    totals: Totals,
-    spans: Sequence[Span],
-    roles: Roles,
-    thread: TrainingThread | None,
-    by_worker: Mapping[int, Sequence[workers.WorkerLook]],
-    threads: Mapping[int, Sequence[workers.WorkerLook]],
-    throttled: float | None,
-    loader: Loader | None,
-) -> Cpu | None:
-    header = recording.header
-    job = totals.rate(roles.everyone, lambda s: s.cpu_s, spans)
-    if job is None:
-        return None
-    logical = int(header.get("logical_cpus", 1))
-    affinity = len(header.get("affinity", [])) or logical
-    quota = header.get("quota_cores")
-    limit, source = float(logical), "machine"
-    if affinity < limit:
-        limit, source = float(affinity), "affinity"
-    if quota is not None and quota < limit:
-        limit, source = float(quota), "quota"
-    training_cores = totals.rate(roles.training, lambda s: s.cpu_s, spans) or 0.0
-    worker_cores = totals.rate(roles.workers, lambda s: s.cpu_s, spans) or 0.0
-    if threads:
-        from mlscale.profile.counters import thread_shares
-
-        worker_cores = 0.0
-        for looks in threads.values():
-            exact = thread_shares([look.sample for look in looks], spans)
-            worker_cores += exact[0] if exact else 0.0
-        training_cores = max(0.0, training_cores - worker_cores)
-    job, worker_cores = _with_short_lived(job, worker_cores, by_worker, loader)
-    machine = totals.machine_rate("cpu_s", spans)
-    niceness = header.get("nice")
-    # Programs that are nicer than the job leave it the cores as soon as it wants them.
-    yielding = totals.machine_rate("nice_s", spans) or 0.0 if niceness is not None and niceness <= 0 else 0.0
-    return Cpu(
-        limit_cores=limit,
-        limit_source=source,  # type: ignore[arg-type]
-        affinity_cores=affinity,
-        quota_cores=quota,
-        job_cores=job,
-        other_cores=max(0.0, machine - job - yielding) if machine is not None else 0.0,
-        training_cores=training_cores,
-        worker_cores=worker_cores,
-        throttled_fraction=min(1.0, throttled) if throttled is not None else None,
-    )
 
 
 def _stores(

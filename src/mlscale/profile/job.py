@@ -47,6 +47,15 @@ class Host:
 
 
 @dataclass(frozen=True)
+class Program:
+    """A program that is none of the job's."""
+
+    pid: int
+    name: str
+    cores: float
+
+
+@dataclass(frozen=True)
 class Cpu:
     """Cores that the job may use, and who uses them. All in cores (CPU seconds per second)."""
 
@@ -59,6 +68,7 @@ class Cpu:
     training_cores: float  # used by the training process alone (for thread loaders: without the loader's threads)
     worker_cores: float  # used by the loader's workers
     throttled_fraction: float | None  # share of time in which the quota stopped the job
+    programs: tuple[Program, ...] = ()  # the largest of the others, where they were looked for: while no core was free
 
     @property
     def throttled(self) -> bool:

@@ -94,7 +94,8 @@ def _core_limit(case: Case) -> str:
         "affinity": "its CPU affinity allows",
         "quota": "the container's quota allows",
     }
-    return f"{cores(cpu.job_cores)} of the {cores(cpu.limit_cores)} that {source[cpu.limit_source]} are used"
+    others = f", and other programs use {cores(case.company)}" if case.company else ""
+    return f"{cores(cpu.job_cores)} of the {cores(cpu.limit_cores)} that {source[cpu.limit_source]} are used{others}"
 
 
 def actions_of(case: Case, best: int) -> tuple[str, ...]:

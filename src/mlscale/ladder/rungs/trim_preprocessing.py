@@ -3,10 +3,10 @@
 import dataclasses
 import math
 
-from mlscale.ladder.case import Case
+from mlscale.ladder.case import COMPANY, WORTH, Case, without_company
 from mlscale.ladder.result import RungResult, SpeedUp
 from mlscale.ladder.rung import Rung, Threshold
-from mlscale.ladder.wording import cores, count, pct, place
+from mlscale.ladder.wording import cores, count, pct, place, programs
 from mlscale.model.estimate import Z_90
 from mlscale.model.pipeline import Pipeline, best_workers
 from mlscale.model.whatif import Known, speedup
@@ -61,8 +61,8 @@ def _because(case: Case) -> str:
         because = f"Preparation computes, {cores(cpu.job_cores)} of {limits[cpu.limit_source]}, and more workers bring nothing."
     if cpu.limit_source == "quota" and cpu.throttled_fraction:
         because += " The quota stops the job again and again."
-    if cpu.other_cores > 0.3 * cpu.limit_cores:
-        because += f" Other processes use {cores(cpu.other_cores)} of them."
+    if case.company:
+        because += f" Other programs use {cores(case.company)} of them{programs(cpu)}."
     top = heaviest(case)
     if top is not None:
         because += f" Most of it goes to {place(top)}."
@@ -107,6 +107,11 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
             else "the container's CPU quota"
         )
         actions.append(f"Raise {what} from {cores(cpu.limit_cores)} to {cores(more)}")
+    if known is not None and cpu is not None and case.company:
+        alone = speedup(known, without_company)
+        if alone.value >= WORTH:
+            gain = alone
+            actions.append(f"Move the other programs elsewhere{programs(cpu)}: they use {cores(case.company)}")
     if oversized is not None:
         stored, used = oversized.stored, oversized.used
         ratio = used[0] * used[1] / (stored[0] * stored[1])
@@ -126,6 +131,7 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
         case.best_workers is not None
         and workers is not None
         and workers.run_queue > TOO_MANY
+        and not case.company
         and case.workers > case.best_workers
     ):
         actions.append(
@@ -161,6 +167,7 @@ TRIM_PREPROCESSING = Rung(
     why="What is computed again in every epoch can be computed once; that frees cores without buying any.",
     thresholds=(
         Threshold("stored larger than used", f"{AREA_RATIO:g} times the pixels", "1.4 times the edge: decoding halves"),
+        Threshold("other programs named from", f"{COMPANY:.0%} of the cores", "less is any machine's own work"),
         Threshold("too many workers", f"{TOO_MANY:.0%} of a worker's time in the run queue", "schedstat"),
         Threshold("error of the promise", f"{TRIM_ERROR:.0%}", "decoding is near to linear in pixels, not quite"),
     ),

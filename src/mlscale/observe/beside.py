@@ -1,0 +1,45 @@
+"""Which other programs take the cores. Looked for only where no core is free, once: it reads each process's totals twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+
+from mlscale.observe import proc
+
+LEAST_CORES = 0.1  # of a program that is worth naming
+MOST_NAMED = 3
+_RUNS_SCRIPTS = ("python", "node", "java", "perl", "ruby", "bash", "sh")
+
+
+def cpu_by_process(passed_over: Collection[int]) -> dict[int, float]:
+    """CPU seconds so far of all processes that may be seen, but for the job's (`passed_over`) and this one."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) in passed_over or int(name) == os.getpid():
+            continue
+        try:
+            found[int(name)] = proc.stat(int(name)).cpu_s
+        except ProcessLookupError:
+            continue
+    return found
+
+
+def busiest(before: Mapping[int, float], now: Mapping[int, float], seconds: float) -> list[dict[str, object]]:
+    """The programs that used most between two readings: pid, name, cores."""
+    used = {pid: (cpu_s - before[pid]) / seconds for pid, cpu_s in now.items() if pid in before}
+    most = sorted((pid for pid, cores in used.items() if cores >= LEAST_CORES), key=lambda pid: -used[pid])
+    return [{"pid": pid, "name": name_of(pid), "cores": round(used[pid], 3)} for pid in most[:MOST_NAMED]]
+
+
+def name_of(pid: int) -> str:
+    """A program's name, and its script's; no further argument, for those are nobody's business."""
+    words = proc.command_line(pid)
+    if not words:
+        return proc.thread_name(pid, pid) or "?"
+    program = os.path.basename(words[0])
+    if not program.startswith(_RUNS_SCRIPTS) or len(words) < 2:
+        return program
+    if words[1] == "-m" and len(words) > 2:
+        return f"{program} -m {words[2]}"
+    return program if words[1].startswith("-") else f"{program} {os.path.basename(words[1])}"

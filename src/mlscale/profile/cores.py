@@ -1,0 +1,89 @@
+"""Cores: how many the job may use, how many it uses, and who uses the others. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mlscale.profile import workers
+from mlscale.profile.counters import Totals, thread_shares
+from mlscale.profile.job import Cpu, Loader, Program
+from mlscale.profile.recognise import Roles
+from mlscale.profile.timeline import Span
+from mlscale.recording import Fact, Recording
+
+
+def throttled_of(totals: Totals, spans: Sequence[Span]) -> float | None:
+    """Seconds per second for which the quota stopped the job's group."""
+    return totals.machine_rate("throttled_s", spans)
+
+
+def cpu_of(
+    recording: Recording,
+    totals: Totals,
+    spans: Sequence[Span],
+    roles: Roles,
+    by_worker: Mapping[int, Sequence[workers.WorkerLook]],
+    threads: Mapping[int, Sequence[workers.WorkerLook]],
+    throttled: float | None,
+    loader: Loader | None,
+) -> Cpu | None:
+    """The job's cores, and what others take of them, over the steady spans. None where no process told its CPU time."""
+    header = recording.header
+    job = totals.rate(roles.everyone, lambda s: s.cpu_s, spans)
+    if job is None:
+        return None
+    logical = int(header.get("logical_cpus", 1))
+    affinity = len(header.get("affinity", [])) or logical
+    quota = header.get("quota_cores")
+    limit, source = float(logical), "machine"
+    if affinity < limit:
+        limit, source = float(affinity), "affinity"
+    if quota is not None and quota < limit:
+        limit, source = float(quota), "quota"
+    training_cores = totals.rate(roles.training, lambda s: s.cpu_s, spans) or 0.0
+    worker_cores = totals.rate(roles.workers, lambda s: s.cpu_s, spans) or 0.0
+    if threads:
+        worker_cores = 0.0
+        for looks in threads.values():
+            exact = thread_shares([look.sample for look in looks], spans)
+            worker_cores += exact[0] if exact else 0.0
+        training_cores = max(0.0, training_cores - worker_cores)
+    job, worker_cores = _with_short_lived(job, worker_cores, by_worker, loader)
+    machine = totals.machine_rate("cpu_s", spans)
+    niceness = header.get("nice")
+    # Programs that are nicer than the job leave it the cores as soon as it wants them.
+    yielding = totals.machine_rate("nice_s", spans) or 0.0 if niceness is not None and niceness <= 0 else 0.0
+    return Cpu(
+        limit_cores=limit,
+        limit_source=source,  # type: ignore[arg-type]
+        affinity_cores=affinity,
+        quota_cores=quota,
+        job_cores=job,
+        other_cores=max(0.0, machine - job - yielding) if machine is not None else 0.0,
+        training_cores=training_cores,
+        worker_cores=worker_cores,
+        throttled_fraction=min(1.0, throttled) if throttled is not None else None,
+        programs=_programs(recording),
+    )
+
+
+def _with_short_lived(
+    job: float, worker_cores: float, by_worker: Mapping[int, Sequence[workers.WorkerLook]], loader: Loader | None
+) -> tuple[float, float]:
+    """Cores of the job and of its workers. Workers that live for less than two readings of their CPU time (short epochs)
+    leave no totals; then the looks at them say how much they computed."""
+    looks = [look for own in by_worker.values() for look in own]
+    if loader is None or loader.worker_kind != "process" or not looks or len(by_worker) <= loader.workers:
+        return job, worker_cores  # no worker was replaced by another; looks also see threads that wait for a core
+    seen = loader.workers * sum(look.what == "compute" for look in looks) / len(looks)
+    if worker_cores >= seen / 2:
+        return job, worker_cores
+    return job + seen - worker_cores, seen
+
+
+def _programs(recording: Recording) -> tuple[Program, ...]:
+    """Other programs that took the cores, largest first."""
+    facts = [event.values for event in recording.events if isinstance(event, Fact) and event.name == "beside"]
+    named: Any = facts[-1].get("programs", ()) if facts else ()
+    return tuple(Program(int(one["pid"]), str(one["name"]), float(one["cores"])) for one in named)

@@ -1,0 +1,52 @@
+"""What a recording's profile becomes in the model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from mlscale.model.whatif import CONTENTION, LEAST_TAKE_OVER_S, TAKE_OVER_SHARE, Known, pipeline_of
+from mlscale.profile.build import build_profile
+from mlscale.profile.job import JobProfile
+from mlscale.recording import read
+
+FOLDER = Path(__file__).parent.parent / "recordings"
+
+
+def profile_of(name: str) -> JobProfile:
+    return build_profile(read(FOLDER / f"{name}.mlscale"))
+
+
+def modelled(profile: JobProfile, **thread: float) -> Known:
+    """The pipeline of a profile, with some shares of its training thread changed."""
+    assert profile.training is not None
+    known = pipeline_of(dataclasses.replace(profile, training=dataclasses.replace(profile.training, **thread)))
+    assert known is not None
+    return known
+
+
+def test_where_a_quota_stops_a_thread_tells_nothing_of_taking_over() -> None:
+    """Half the looks see it stopped by the quota, wherever that is: they say neither what it computes, nor who is busy."""
+    profile = profile_of("a_cpu_quota")
+    assert profile.cpu is not None and profile.cpu.throttled
+    as_seen = modelled(profile).pipeline
+    assert modelled(profile, receive=0.0).pipeline.contention_s == as_seen.contention_s
+    assert profile.training is not None and profile.demand is not None
+    usual = max(TAKE_OVER_SHARE * as_seen.prepare_cpu_s, LEAST_TAKE_OVER_S)
+    computes = profile.training.cpu / profile.demand.batches_per_s
+    assert as_seen.contention_s == pytest.approx(CONTENTION * min(usual, computes), rel=0.1)
+
+
+def test_taking_over_is_never_more_than_all_that_the_thread_computes() -> None:
+    profile = profile_of("a_cpu_quota")
+    assert profile.demand is not None
+    little = modelled(profile, cpu=0.001).pipeline
+    assert little.contention_s == pytest.approx(CONTENTION * 0.001 / profile.demand.batches_per_s)
+
+
+def test_without_a_quota_looks_tell_it() -> None:
+    profile = profile_of("too_many_workers")
+    assert profile.cpu is not None and not profile.cpu.throttled
+    assert modelled(profile, receive=0.0).pipeline.contention_s < modelled(profile).pipeline.contention_s

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mlscale.profile.build import build_profile
+from mlscale.profile.cores import cpu_of
+from mlscale.profile.counters import Totals
+from mlscale.profile.recognise import roles_of
 from mlscale.recording import MachineSample, ProcessSample, ProcessSeen, Recording, ThreadSample
 
 
@@ -37,3 +40,19 @@ def test_programs_that_yield_take_no_cores(niceness: int | None, others: float) 
 
 def test_hyperthreads_are_known() -> None:
     assert build_profile(job(0)).host.threads_per_core == 2
+
+
+@pytest.mark.parametrize(
+    ("waiting", "others"),
+    [
+        (0.0, 1.0),  # the job has what it wants: the nicer program yields
+        (0.05, 1.0),  # it waits a little now and then, as any program does
+        (1.5, 2.0),  # it waits for cores all the time, beside a program that is nicer and does not yield
+    ],
+)
+def test_nicer_programs_that_do_not_yield_take_cores(waiting: float, others: float) -> None:
+    recording = job(0)
+    totals = Totals(recording)
+    cpu = cpu_of(recording, totals, [(0.0, 10.0)], roles_of(recording), {}, {}, None, None, waiting)
+    assert cpu is not None
+    assert cpu.other_cores == pytest.approx(others, rel=0.02)

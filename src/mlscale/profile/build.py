@@ -107,7 +107,10 @@ def build_profile(recording: Recording) -> JobProfile:
     )
     if not_steady:
         thread = None
-    cpu = cpu_of(recording, totals, spans, roles, by_worker, threads, throttled, loader)
+    waiting = thread.queue * len(parts) if thread is not None else 0.0
+    if divided_workers is not None and loader is not None:
+        waiting += divided_workers.run_queue * loader.workers * max(1, len(parts))
+    cpu = cpu_of(recording, totals, spans, roles, by_worker, threads, throttled, loader, waiting)
     found_stores = _stores(recording, totals, spans, roles, main, by_thread, by_worker, loader, inline)
     rates = [timeline.rate(p, spans) for p in counted]
     known_rates = [r for r in rates if r is not None]

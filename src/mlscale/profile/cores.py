@@ -12,6 +12,8 @@ from mlscale.profile.recognise import Roles
 from mlscale.profile.timeline import Span
 from mlscale.recording import Fact, Recording
 
+GETS_THEM = 0.85  # of the cores that it wants and could have: then others yield to it
+
 
 def throttled_of(totals: Totals, spans: Sequence[Span]) -> float | None:
     """Seconds per second for which the quota stopped the job's group."""
@@ -27,8 +29,12 @@ def cpu_of(
     threads: Mapping[int, Sequence[workers.WorkerLook]],
     throttled: float | None,
     loader: Loader | None,
+    waiting: float,
 ) -> Cpu | None:
-    """The job's cores, and what others take of them, over the steady spans. None where no process told its CPU time."""
+    """The job's cores, and what others take of them, over the steady spans. None where no process told its CPU time.
+
+    `waiting`: how many of the job's threads wait for a core, on average.
+    """
     header = recording.header
     job = totals.rate(roles.everyone, lambda s: s.cpu_s, spans)
     if job is None:
@@ -54,13 +60,16 @@ def cpu_of(
     niceness = header.get("nice")
     # Programs that are nicer than the job leave it the cores as soon as it wants them.
     yielding = totals.machine_rate("nice_s", spans) or 0.0 if niceness is not None and niceness <= 0 else 0.0
+    others = max(0.0, machine - job) if machine is not None else 0.0
+    if source == "machine" and not _yield(job, max(0.0, others - yielding), limit, waiting):
+        yielding = 0.0
     return Cpu(
         limit_cores=limit,
         limit_source=source,  # type: ignore[arg-type]
         affinity_cores=affinity,
         quota_cores=quota,
         job_cores=job,
-        other_cores=max(0.0, machine - job - yielding) if machine is not None else 0.0,
+        other_cores=max(0.0, others - yielding),
         training_cores=training_cores,
         worker_cores=worker_cores,
         throttled_fraction=min(1.0, throttled) if throttled is not None else None,
@@ -80,6 +89,13 @@ def _with_short_lived(
     if worker_cores >= seen / 2:
         return job, worker_cores
     return job + seen - worker_cores, seen
+
+
+def _yield(job: float, others: float, limit: float, waiting: float) -> bool:
+    """Whether nicer programs leave the job the cores that it wants. Between sessions (autogroup) and cgroups, the kernel
+    shares the cores whatever their niceness: then the job waits for a core although the programs that do not yield leave it one.
+    """
+    return job >= GETS_THEM * min(max(0.0, limit - others), job + waiting)
 
 
 def _programs(recording: Recording) -> tuple[Program, ...]:

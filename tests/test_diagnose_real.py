@@ -188,6 +188,22 @@ def test_a_remote_store_with_latency(tmp_path: Path, gpu: dict[str, str]) -> Non
     agrees(seen)
 
 
+def test_a_remote_store_whose_line_is_full(tmp_path: Path, gpu: dict[str, str]) -> None:
+    """Its answers come at once, and slowly: more workers would share the same bandwidth."""
+    log, source = tmp_path / "log", tmp_path / "objects"
+    source.mkdir()
+    for number in range(40):
+        (source / f"{number}.bin").write_bytes(bytes(100_000))
+    with inject.object_store(source, 1, bytes_per_s=10e6) as port:
+        command = [*JOBS, "remote", "--data", str(source), "--port", str(port), "--workers", "4", "--step-ms", "40"]
+        with job(command, log, ready_steps=3, **gpu) as pid:
+            seen = diagnose(pid, log, **gpu)
+    assert seen.verdict == "storage"
+    assert climbs(seen) == "data_store"
+    assert seen.report["stores"][0]["read_bytes_per_s"] == pytest.approx(10e6, rel=0.15)
+    agrees(seen)
+
+
 def test_a_saturated_gpu(tmp_path: Path, gpu: dict[str, str]) -> None:
     log = tmp_path / "log"
     with job([*EXAMPLE, "--workers", "2", "--step-ms", "150"], log, ready_steps=10, **gpu) as pid:

@@ -112,6 +112,19 @@ class GpuSample(NamedTuple):
     values: Mapping[str, Json]
 
 
+class ConnectionSample(NamedTuple):
+    """A TCP connection at the moment when a thread was seen to wait for it. `target` as in ThreadSample."""
+
+    t: float
+    pid: int
+    inode: int
+    target: str
+    sent_ms: int  # since data last went out: the request
+    received_ms: int  # since data last came in
+    round_trip_s: float
+    received_bytes: int  # so far
+
+
 class Fact(NamedTuple):
     """Something found once: `name` is its kind ("store", "loader", "gpu", "limit", "image", "denied", ...)."""
 
@@ -120,7 +133,17 @@ class Fact(NamedTuple):
     values: Mapping[str, Json]
 
 
-Event: TypeAlias = ThreadSample | ProcessSample | Counter | ProcessSeen | ProcessGone | MachineSample | GpuSample | Fact
+Event: TypeAlias = (
+    ThreadSample
+    | ProcessSample
+    | Counter
+    | ProcessSeen
+    | ProcessGone
+    | MachineSample
+    | GpuSample
+    | ConnectionSample
+    | Fact
+)
 _TAGS: dict[str, type[Any]] = {
     "s": ThreadSample,
     "p": ProcessSample,
@@ -129,6 +152,7 @@ _TAGS: dict[str, type[Any]] = {
     "-": ProcessGone,
     "m": MachineSample,
     "g": GpuSample,
+    "n": ConnectionSample,
     "f": Fact,
 }
 _TAG_OF = {kind: tag for tag, kind in _TAGS.items()}

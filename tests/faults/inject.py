@@ -132,11 +132,13 @@ def slow_mount(source: Path, point: Path, latency_ms: float | Path) -> Iterator[
 
 
 @contextlib.contextmanager
-def object_store(source: Path, latency_ms: float) -> Iterator[int]:
-    """A server of the files in `source` that answers late, over TCP. Gives its port."""
+def object_store(source: Path, latency_ms: float, bytes_per_s: float | None = None) -> Iterator[int]:
+    """A server of the files in `source` that answers late, or slowly, over TCP. Gives its port."""
     script = Path(__file__).with_name("object_store.py")
     server = subprocess.Popen(
-        [sys.executable, str(script), str(source), str(latency_ms)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(script), str(source), str(latency_ms), *([str(bytes_per_s)] if bytes_per_s else [])],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert server.stdout is not None
     try:

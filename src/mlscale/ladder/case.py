@@ -164,8 +164,7 @@ def case_of(profile: JobProfile) -> Case:
     more = move_to_workers(known, best)
     unsure = any(store.at_ceiling is None and store.wait_share > 0.3 for store in profile.stores)
     if unsure and more.value > 1:
-        # A ceiling that cannot be seen from here may be anywhere above what is read now.
-        more = SpeedUp(more.value, min(more.value, 1 + (more.value - 1) * 0.5), more.high)
+        more = _below_a_ceiling(more, profile.stores[0].line_busy_fraction)
     return Case(
         profile,
         known,
@@ -179,6 +178,20 @@ def case_of(profile: JobProfile) -> Case:
         ),
         speedup(known, lambda p: dataclasses.replace(p, step_s=p.step_s / 1000, contention_s=0.0, step_cpu_s=0.0)),
     )
+
+
+def _below_a_ceiling(more: SpeedUp, line_busy: float | None) -> SpeedUp:
+    """More workers at a store whose ceiling cannot be seen from here: it may be anywhere above what is read now.
+
+    Where answers share a line, it is full when one comes in all the time; whether they do is not known. So much, or what the
+    model says: halfway, as logarithms go.
+    """
+    low = 1 + (more.value - 1) * 0.5
+    value = more.value
+    if line_busy and 1 / line_busy < more.value:
+        full = 1 / line_busy
+        low, value = min(low, full), math.sqrt(full * more.value)
+    return SpeedUp(value, min(value, low), more.high)
 
 
 def kept_workers(case: Case) -> SpeedUp | None:

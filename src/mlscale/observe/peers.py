@@ -6,6 +6,7 @@ import os
 import time
 
 from mlscale.observe import storage
+from mlscale.observe.connections import Connections
 
 # The kernel walks its whole hash of connections for /proc/net/tcp, also where there are none: 3 ms on a small machine. So a
 # table is read again when a socket is new, and at most this often: a thousandth of a core, and once a second.
@@ -22,6 +23,7 @@ class Peers:
         self._known: dict[str, dict[str, str | None]] = {}  # table -> inode -> peer, None where there is none
         self._again_at: dict[str, float] = {}
         self._last = UNNAMED
+        self.connections = Connections()
 
     def of(self, pid: int, fd: int, inode: str) -> str | None:
         """ "address:port" that a descriptor is connected to; None for a listener, and for what is no TCP socket.

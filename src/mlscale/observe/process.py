@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from mlscale.loaders.kind import on_stack
 from mlscale.loaders.known import LOADERS
@@ -12,7 +13,7 @@ from mlscale.observe.peers import Peers
 from mlscale.observe.python.memory import Unreadable
 from mlscale.observe.python.reader import Frame, Interpreter, Place
 from mlscale.observe.waits import Waits
-from mlscale.recording import Counter, Fact, Recorder, Stack, StackFrame, ThreadSample
+from mlscale.recording import ConnectionSample, Counter, Fact, Recorder, Stack, StackFrame, ThreadSample
 
 _WAITS = tuple(place for kind in LOADERS for place in kind.waits)
 _STARTS = tuple(place for kind in LOADERS for place in kind.starts)
@@ -26,6 +27,10 @@ _TRIES = 3
 _AT_EDGE = proc.FREES | proc.FUTEX
 _EDGE_BYTES = 32  # of bytecode after asking for a batch: unpacking it and storing its parts, which frees the last one
 _INNER_THREADS = 8  # of a worker that waits for threads of its own
+
+
+# What the last look at a wait found, and until when it is taken for the same: system call, stack, target, codes, frames, inode.
+_Same: TypeAlias = tuple[float, int, int | None, str | None, tuple[int, ...], list[int], str | None]
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Watched:
         self._ids: dict[tuple[int, ...], int] = {}
         self._leaves: set[int] = set()  # innermost codes of the stacks that are known
         self._places: dict[int, _Places] = {}
-        self._same: dict[object, tuple[float, int, int | None, str | None, tuple[int, ...], list[int]]] = {}
+        self._same: dict[object, _Same] = {}
         self._counted_at = self._learned_at = -10.0
         self._edges: dict[int, int] = {}  # frame -> the instruction at which it asked for a batch
         self._image_at = -10.0
@@ -120,13 +125,13 @@ class Watched:
         key = (tid, wait, place)
         known = self._same.get(key)
         if known is not None and t < known[0]:
-            _, number, stack, target, codes, addresses = known
+            _, number, stack, target, codes, addresses, inode = known
             edge = number in _AT_EDGE and bool(addresses) and self._at_edge(addresses[0], place)
             sample = ThreadSample(t, self.pid, tid, "S", cpu_ns, queue_ns, number, target, stack, None, edge)
         else:
             state, call = files.state_and_call(wait)
             codes, addresses = (), []
-            stack = moved = target = None
+            stack = moved = target = inode = None
             if interpreter is not None and thread is not None:
                 codes, addresses = self._walk(thread, place, state)
                 stack = self._ids.get(codes)
@@ -142,16 +147,36 @@ class Watched:
                 elif state == "S" and place is not None:
                     if len(self._same) > 64:
                         self._same.clear()
-                    self._same[key] = (t + _SAME_S, call[0], stack, target, codes, addresses)
+                    self._same[key] = (t + _SAME_S, call[0], stack, target, codes, addresses, self.waits.inode)
+                inode = self.waits.inode
             edge = bool(addresses) and self._at_edge(addresses[0], place)
             edge = edge and (state == "R" or (call is not None and call[0] in _AT_EDGE))
             sample = ThreadSample(
                 t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved, edge
             )
         self._recorder.add(sample)
+        if inode is not None and target is not None:
+            self._connection(t, inode, target)
         if stack is not None and tid == self.main_tid:
             self._read_locals(self._places[stack] if addresses else _NOWHERE, codes if addresses else (), addresses, t)
         return sample
+
+    def _connection(self, t: float, inode: str, target: str) -> None:
+        """Records how far the answer is that a thread waits for."""
+        found = self.waits.peers.connections.of(inode)
+        if found is not None:
+            self._recorder.add(
+                ConnectionSample(
+                    t,
+                    self.pid,
+                    int(inode),
+                    target,
+                    found.sent_ms,
+                    found.received_ms,
+                    found.round_trip_s,
+                    found.received_bytes,
+                )
+            )
 
     def _walk(self, thread: int, place: Place | None, state: str) -> tuple[tuple[int, ...], list[int]]:
         """Codes and frames of a thread, leaf first. Of one that went on meanwhile, the innermost code alone, and no frames.
@@ -234,6 +259,7 @@ class Watched:
                 waits = self.waits if pid == self.pid else Waits(pid, self.waits.peers)
                 found = waits.target(call, None) if call else None
                 if found and found.startswith(("file:", "socket:", "fault:")):
+                    self.waits.inode = waits.inode
                     return found
             except ProcessLookupError:
                 continue

@@ -24,12 +24,14 @@ class Waits:
         self._mounts = storage.mounts(pid)
         self._pipes: set[int] = set()  # known until `forget`: descriptors are reused, pipes of queues hardly ever
         self.examples: dict[str, str] = {}  # target -> one path seen there
+        self.inode: str | None = None  # of the TCP socket that `target` found last
         self._mapped: str | None = None
         self._mapped_at = 0.0
 
     def target(self, call: tuple[int, ...], read: ReadMemory | None) -> str | None:
         """ "file:MOUNT", "socket:PEER", "pipe", "futex", "sleep", "fault:MOUNT", ...; None where it cannot be told."""
         number = call[0]
+        self.inode = None
         if number == proc.WAIT_FAULT:
             return self._fault()
         if number in proc.FUTEX:
@@ -95,7 +97,9 @@ class Waits:
         if link.startswith("/"):
             return self._file(link, "file")
         if link.startswith("socket:["):
-            peer = self.peers.of(self._pid, fd, link[8:-1])
+            inode = link[8:-1]
+            peer = self.peers.of(self._pid, fd, inode)
+            self.inode = inode if peer else None
             return f"socket:{peer}" if peer else "unix"
         return "pipe" if link.startswith("pipe:") else link.split(":")[0]
 

@@ -166,6 +166,7 @@ class Store:
     ceiling_source: str | None = None  # "blkio.throttle.read_bps_device", "catalogue: gp3", ...
     at_ceiling: bool | None = None  # None: could not be told
     why: str = ""  # the evidence for at_ceiling, one sentence with figures
+    line_busy_fraction: float | None = None  # remote: share of the time in which any answer comes in
     page_cache_bytes: int | None = None
 
 

@@ -6,15 +6,18 @@ from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mlscale.profile import answers
 from mlscale.profile.counters import Totals
 from mlscale.profile.job import Store
-from mlscale.profile.timeline import Span
-from mlscale.recording import Fact, Recording
+from mlscale.profile.timeline import Span, inside
+from mlscale.recording import ConnectionSample, Fact, Recording
 
 NEAR_LIMIT = 0.88  # of a limit: the block layer's throttle lets reads pass in slices, and a window cuts some off
 QUEUE_ABOVE = 0.35  # threads wait, and the device's own queue holds less than this share of them: they wait above it
 LATENCY_OF_A_SLOW_READ_S = 0.010  # flash answers in 1 ms or less; tenfold that is a queue (EBS: "single-digit ms")
 MIN_WAITING = 0.15  # threads waiting on average; less says nothing about a limit
+_SEEN = {"socket": "seen: answers come in slowly"}
+_SEEN_ABOVE = "seen: reads wait above the device"
 KINDS = ("block", "memory", "nfs", "lustre", "beegfs", "fuse", "overlay")
 
 
@@ -98,6 +101,13 @@ def _store(
             queue = read_s  # time in reads per second is the mean number of reads in flight
     limit = _limit(recording, device)
     at_ceiling, why, ceiling = _judge(kind, waiting, bytes_per_s, reads_per_s, seconds_per_read, queue, limit, facts)
+    line_busy: float | None = None
+    seen = answers.answers_of(_waits_for(recording, spans, where)) if kind == "socket" else None
+    if seen is not None and waiting >= MIN_WAITING:
+        at_ceiling, why = answers.judge(seen, waiting)
+        bytes_per_s = seen.bytes_per_s * waiting if seen.bytes_per_s is not None else None
+        ceiling = bytes_per_s if at_ceiling else None
+        line_busy = answers.line_busy(seen, waiting)
     name = facts.get("disk", {}).get("name") if isinstance(facts.get("disk"), dict) else None
     return Store(
         kind=kind,  # type: ignore[arg-type]
@@ -112,10 +122,20 @@ def _store(
         seconds_per_read=seconds_per_read,
         ceiling_bytes_per_s=ceiling if ceiling is not None else (limit[0] if limit else None),
         ceiling_reads_per_s=limit[1] if limit else None,
-        ceiling_source=limit[2] if limit else ("seen: reads wait above the device" if ceiling else None),
+        ceiling_source=limit[2] if limit else _SEEN.get(kind, _SEEN_ABOVE) if ceiling else None,
         at_ceiling=at_ceiling,
         why=why,
+        line_busy_fraction=line_busy,
     )
+
+
+def _waits_for(recording: Recording, spans: Sequence[Span], where: str) -> list[ConnectionSample]:
+    """Looks at connections to one remote store, in the steady spans."""
+    return [
+        event
+        for event in recording.events
+        if isinstance(event, ConnectionSample) and inside(event.t, spans) and _identify(event.target, {})[2] == where
+    ]
 
 
 def _limit(recording: Recording, device: str | None) -> tuple[float | None, float | None, str] | None:

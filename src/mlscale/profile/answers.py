@@ -1,0 +1,80 @@
+"""Answers of a remote store: do they come late, or slowly? Pure.
+
+A thread that waits for the first byte waits for latency, and more threads can wait at once. One whose answer already comes in
+waits for bandwidth; where many do, each at far less than a single connection can carry, they share what there is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mlscale.recording import ConnectionSample
+
+TELLING_MS = 1  # since the request: less than the kernel's clock can tell (it ticks each 1 to 10 ms) tells nothing
+MIN_LOOKS = 15  # at waits for one store
+COMING_IN = 0.5  # of these looks, from which bandwidth is what is waited for
+SHARED = 1.5  # threads that wait, on average, from which one can hold up the other
+# One request carries 85 to 90 MB/s from S3 (AWS, "Performance Design Patterns for Amazon S3"); half of it is no shortage.
+ONE_CONNECTION_BYTES_PER_S = 40e6
+NEAR_S = 0.005  # round trip, up to which no connection's window holds it back: 6 MB in flight (tcp_rmem) make 1.2 GB/s
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was seen of the waits for one store."""
+
+    looks: int
+    coming_in: float  # share of the looks that found the answer on its way
+    bytes_per_s: float | None  # of one connection, over the whole time; None where none was seen twice
+    round_trip_s: float
+
+
+def answers_of(samples: Iterable[ConnectionSample]) -> Answers | None:
+    """None where too few waits were seen."""
+    found = list(samples)
+    telling = [s for s in found if s.sent_ms >= TELLING_MS]
+    if len(telling) < MIN_LOOKS:
+        return None
+    # What came in at once after the request, and nothing since, is a header: the answer is still to come.
+    coming = sum(s.received_ms < s.sent_ms / 2 for s in telling)
+    return Answers(len(telling), coming / len(telling), _bytes_per_s(found), min(s.round_trip_s for s in telling))
+
+
+def _bytes_per_s(samples: Iterable[ConnectionSample]) -> float | None:
+    """Mean over the connections that were seen twice or more."""
+    by_connection: dict[tuple[int, int], list[ConnectionSample]] = {}
+    for sample in samples:
+        by_connection.setdefault((sample.pid, sample.inode), []).append(sample)
+    rates = []
+    for own in by_connection.values():
+        seconds = own[-1].t - own[0].t
+        gained = sum(max(0, b.received_bytes - a.received_bytes) for a, b in itertools.pairwise(own))
+        if seconds > 0:
+            rates.append(gained / seconds)
+    return statistics.fmean(rates) if rates else None
+
+
+def line_busy(answers: Answers, waiting: float) -> float:
+    """Share of the time in which at least one answer comes in, when `waiting` threads wait independently: what is used of a
+    line, if they share one."""
+    return float(1 - (1 - answers.coming_in) ** max(waiting, 1.0))
+
+
+def judge(answers: Answers, waiting: float) -> tuple[bool | None, str]:
+    """Whether the store gives all it can (None: cannot be told), and the evidence. `waiting`: threads, on average."""
+    each = answers.bytes_per_s
+    if answers.coming_in < COMING_IN:
+        return None, (
+            f"{waiting:.1f} threads wait for answers, {1 - answers.coming_in:.0%} of the time for the first byte: that is "
+            "latency, and more can wait at once; its own limit cannot be seen from this machine"
+        )
+    slow = f"{waiting:.1f} threads wait for answers that already come in ({answers.coming_in:.0%} of the looks at them)"
+    if each is None:
+        return None, f"{slow}; how fast, no connection lived long enough to tell"
+    slow += f", {each / 1e6:.3g} MB/s to each"
+    if each / answers.coming_in >= ONE_CONNECTION_BYTES_PER_S or answers.round_trip_s > NEAR_S or waiting < SHARED:
+        return None, f"{slow}: one connection may carry no more, and its own limit cannot be seen from this machine"
+    return True, f"{slow}: they share its bandwidth, and more of them would get less each"

@@ -1,0 +1,72 @@
+"""Late answers and slow ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlscale.profile.answers import Answers, answers_of, judge, line_busy
+from mlscale.recording import ConnectionSample
+
+
+def looks(waits: list[tuple[int, int]], bytes_per_s: float = 1e6, connections: int = 2) -> list[ConnectionSample]:
+    """Ten a second, at each connection in turn: milliseconds since the request, and since data came in."""
+    return [
+        ConnectionSample(
+            t := number / 10, 100 + number % connections, 7, "socket:10.0.0.1:80", *wait, 0.0001, round(t * bytes_per_s)
+        )
+        for number, wait in enumerate(waits)
+    ]
+
+
+def test_a_first_byte_that_is_waited_for_is_latency() -> None:
+    found = answers_of(looks([(8, 9), (12, 16), (4, 4), (20, 2000)] * 5))
+    assert found is not None
+    assert found.coming_in == 0
+    at_ceiling, why = judge(found, 2.0)
+    assert at_ceiling is None
+    assert "100% of the time for the first byte" in why
+    assert line_busy(found, 4.0) == 0
+
+
+def test_a_header_that_came_at_once_is_no_answer() -> None:
+    found = answers_of(looks([(16, 16), (20, 19), (40, 39)] * 6))
+    assert found is not None
+    assert found.coming_in == 0
+
+
+def test_answers_that_trickle_in_to_several_threads_share_a_line() -> None:
+    found = answers_of(looks([(16, 0), (20, 4), (32, 8), (8, 8)] * 8, bytes_per_s=2e6))
+    assert found is not None
+    assert found.coming_in == pytest.approx(0.75)
+    assert found.bytes_per_s == pytest.approx(2e6, rel=0.01)
+    at_ceiling, why = judge(found, 4.0)
+    assert at_ceiling is True
+    assert "2 MB/s to each" in why
+
+
+@pytest.mark.parametrize(
+    ("changed", "waiting"),
+    [
+        ({"bytes_per_s": 60e6}, 4.0),  # as much as one connection carries
+        ({"round_trip_s": 0.08}, 4.0),  # far away: the window of each may be what holds it back
+        ({"bytes_per_s": None}, 4.0),  # no connection lived long enough
+        ({}, 1.0),  # a single one shares with nobody
+    ],
+)
+def test_slow_answers_that_may_have_another_cause(changed: dict[str, float | None], waiting: float) -> None:
+    seen = {"looks": 50, "coming_in": 0.9, "bytes_per_s": 2e6, "round_trip_s": 0.001, **changed}
+    at_ceiling, why = judge(Answers(**seen), waiting)  # type: ignore[arg-type]
+    assert at_ceiling is None
+    assert "already come in" in why
+
+
+def test_few_looks_tell_nothing() -> None:
+    assert answers_of(looks([(16, 0)] * 14)) is None
+    assert answers_of(looks([(0, 0)] * 100)) is None  # younger than the kernel's clock can tell
+
+
+def test_a_line_is_full_where_someone_always_receives() -> None:
+    half = Answers(50, 0.5, 1e6, 0.001)
+    assert line_busy(half, 1.0) == pytest.approx(0.5)
+    assert line_busy(half, 2.0) == pytest.approx(0.75)
+    assert line_busy(half, 30.0) == pytest.approx(1.0)

@@ -58,7 +58,7 @@ JOBS = {
 # too: what it does each second, each two and each five comes as often in the time that it runs as if it ran on.
 WATCHER = """
 import os, signal, sys, time, types
-from mlscale.observe import gpu, peers, waits, watch
+from mlscale.observe import connections, gpu, peers, waits, watch
 from mlscale.observe.find import find_job
 stopped = 0.0
 def stop(*_):
@@ -69,7 +69,7 @@ def stop(*_):
 signal.signal(signal.SIGTSTP, stop)
 awake = types.SimpleNamespace(**vars(time))
 awake.monotonic = lambda: time.monotonic() - stopped
-gpu.time = peers.time = waits.time = watch.time = awake
+connections.time = gpu.time = peers.time = waits.time = watch.time = awake
 def mark(progress):
     print(awake.monotonic(), time.process_time(), flush=True)
 watch.watch(find_job(int(sys.argv[1])), duration_s=1e6, on_progress=mark)

@@ -68,6 +68,10 @@ def serve(latency_ms: str) -> None:
     class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         daemon_threads, request_queue_size = True, 128
 
+        def handle_error(self, request: object, client_address: object) -> None:
+            if not isinstance(sys.exc_info()[1], ConnectionError):  # the job was ended
+                super().handle_error(request, client_address)  # type: ignore[arg-type]
+
     server = Server(("127.0.0.1", 0), Answer)
     print(server.server_address[1], flush=True)
     server.serve_forever()

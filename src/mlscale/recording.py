@@ -123,6 +123,9 @@ class ConnectionSample(NamedTuple):
     received_ms: int  # since data last came in
     round_trip_s: float
     received_bytes: int  # so far
+    gained_bytes: int | None = (
+        None  # that came a moment later (5 ms), of the same answer; None: not looked for, or it ended
+    )
 
 
 class Fact(NamedTuple):

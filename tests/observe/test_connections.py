@@ -51,6 +51,40 @@ def test_a_late_answer_and_one_on_its_way(family: int) -> None:
         assert coming.round_trip_s < 0.01
 
 
+def test_more_of_an_answer_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pair() as (client, server, inode):
+        client.sendall(b"more")
+        time.sleep(0.05)
+        asked = Connections()
+        late = asked.of(inode)
+        assert late is not None
+        assert asked.gained(inode, late, lambda: True) is None  # nothing is on its way yet
+        server.sendall(b"some of it")
+        asked = Connections()
+        coming = asked.of(inode)
+        assert coming is not None
+        assert asked.gained(inode, coming, lambda: True) == 0
+        assert asked.gained(inode, coming, lambda: True) is None  # too soon again
+        asked = Connections()
+        assert asked.gained(inode, coming, lambda: False) is None  # the thread does not wait for it any more
+        with monkeypatch.context() as patched:
+            patched.setattr(connections.time, "sleep", lambda _: server.sendall(b"and more"))
+            assert Connections().gained(inode, coming, lambda: True) == 8
+
+
+def test_the_next_request_is_another_answer() -> None:
+    with pair() as (client, server, inode):
+        client.sendall(b"more")
+        time.sleep(0.05)
+        server.sendall(b"all of it")
+        asked = Connections()
+        coming = asked.of(inode)
+        assert coming is not None
+        client.sendall(b"next")
+        server.sendall(b"header")
+        assert asked.gained(inode, coming, lambda: True) is None
+
+
 def test_what_is_no_connection_is_not_told() -> None:
     with socket.socket() as alone, pair() as (client, _, inode):
         asked = Connections()

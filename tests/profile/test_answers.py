@@ -8,11 +8,21 @@ from mlscale.profile.answers import Answers, answers_of, judge, line_busy
 from mlscale.recording import ConnectionSample
 
 
-def looks(waits: list[tuple[int, int]], bytes_per_s: float = 1e6, connections: int = 2) -> list[ConnectionSample]:
-    """Ten a second, at each connection in turn: milliseconds since the request, and since data came in."""
+def looks(
+    waits: list[tuple[int, int]], bytes_per_s: float = 1e6, connections: int = 2, gained: int | None = 16384
+) -> list[ConnectionSample]:
+    """Ten a second, at each connection in turn: milliseconds since the request, and since data came in. `gained`: bytes that
+    came a moment later, of each answer that was on its way."""
     return [
         ConnectionSample(
-            t := number / 10, 100 + number % connections, 7, "socket:10.0.0.1:80", *wait, 0.0001, round(t * bytes_per_s)
+            t := number / 10,
+            100 + number % connections,
+            7,
+            "socket:10.0.0.1:80",
+            *wait,
+            0.0001,
+            round(t * bytes_per_s),
+            gained if 2 * wait[1] < wait[0] else None,
         )
         for number, wait in enumerate(waits)
     ]
@@ -44,6 +54,26 @@ def test_answers_that_trickle_in_to_several_threads_share_a_line() -> None:
     assert "2 MB/s to each" in why
 
 
+def test_answers_that_begin_and_stall_are_late() -> None:
+    """A header that came a while after the request, and a body that waits for something else."""
+    found = answers_of(looks([(16, 0), (20, 4), (32, 8), (8, 8)] * 8, bytes_per_s=0.5e6, gained=0))
+    assert found is not None
+    assert found.trickles is False
+    at_ceiling, why = judge(found, 4.0)
+    assert at_ceiling is None
+    assert "stall" in why
+    assert line_busy(found, 4.0) == 0
+
+
+def test_what_was_not_looked_at_twice_is_not_judged() -> None:
+    found = answers_of(looks([(16, 0), (20, 4), (32, 8), (8, 8)] * 8, gained=None))
+    assert found is not None
+    assert found.trickles is None
+    at_ceiling, why = judge(found, 4.0)
+    assert at_ceiling is None
+    assert "could not be told" in why
+
+
 @pytest.mark.parametrize(
     ("changed", "waiting"),
     [
@@ -54,7 +84,7 @@ def test_answers_that_trickle_in_to_several_threads_share_a_line() -> None:
     ],
 )
 def test_slow_answers_that_may_have_another_cause(changed: dict[str, float | None], waiting: float) -> None:
-    seen = {"looks": 50, "coming_in": 0.9, "bytes_per_s": 2e6, "round_trip_s": 0.001, **changed}
+    seen = {"looks": 50, "coming_in": 0.9, "bytes_per_s": 2e6, "round_trip_s": 0.001, "trickles": True, **changed}
     at_ceiling, why = judge(Answers(**seen), waiting)  # type: ignore[arg-type]
     assert at_ceiling is None
     assert "already come in" in why

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 _SOCK_DIAG, _BY_FAMILY = 4, 20  # NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY
@@ -25,6 +25,9 @@ _TIMEOUT_S = 0.05
 # One connection costs some 20 microseconds. To find a new one, all of the machine are gone through: 0.15 ms where they are few.
 _SHARE_OF_A_CORE = 0.001
 _FIND_EVERY_S, _EVERY_S = 0.25, 0.02
+# An answer on its way is looked at once more, a tick of the kernel's clock later (4 ms, CONFIG_HZ=250): to wake up costs a look.
+_MOMENT_S, _MOMENT_EVERY_S = 0.005, 0.2
+_OLD_MS = 8  # since the request: of a younger one, two readings cannot tell that it is the same
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Connections:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, bytes]] = {}  # inode -> family, identity
-        self._again_at = self._find_at = 0.0
+        self._again_at = self._find_at = self._moment_at = 0.0
         self._silent = False  # the kernel does not answer: not permitted, or no such module
 
     def of(self, inode: str) -> Connection | None:
@@ -62,6 +65,23 @@ class Connections:
             return None
         finally:
             self._again_at = now + max(_EVERY_S, (time.thread_time() - began) / _SHARE_OF_A_CORE)
+
+    def gained(self, inode: str, seen: Connection, still: Callable[[], bool]) -> int | None:
+        """Bytes that came in a moment after `seen`, while the same answer was waited for; waits for that moment.
+
+        None where no answer was on its way, it came to its end (`still`: whether the thread waits on), or it is too soon to
+        ask again.
+        """
+        now = time.monotonic()
+        if seen.sent_ms < _OLD_MS or 2 * seen.received_ms >= seen.sent_ms or now < self._moment_at:
+            return None
+        self._moment_at = now + _MOMENT_EVERY_S
+        time.sleep(_MOMENT_S)
+        self._again_at = 0.0
+        later = self.of(inode)
+        if later is None or later.sent_ms < seen.sent_ms or not still():
+            return None  # the next request went out meanwhile
+        return later.received_bytes - seen.received_bytes
 
     def _find(self) -> None:
         """Learns the identities of all connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -156,14 +157,15 @@ class Watched:
             )
         self._recorder.add(sample)
         if inode is not None and target is not None:
-            self._connection(t, inode, target)
+            self._connection(t, inode, target, lambda: (files.wait() or b"").split()[:1] == (wait or b"").split()[:1])
         if stack is not None and tid == self.main_tid:
             self._read_locals(self._places[stack] if addresses else _NOWHERE, codes if addresses else (), addresses, t)
         return sample
 
-    def _connection(self, t: float, inode: str, target: str) -> None:
-        """Records how far the answer is that a thread waits for."""
-        found = self.waits.peers.connections.of(inode)
+    def _connection(self, t: float, inode: str, target: str, still: Callable[[], bool]) -> None:
+        """Records how far the answer is that a thread waits for. `still`: whether it waits in the same call."""
+        connections = self.waits.peers.connections
+        found = connections.of(inode)
         if found is not None:
             self._recorder.add(
                 ConnectionSample(
@@ -175,6 +177,7 @@ class Watched:
                     found.received_ms,
                     found.round_trip_s,
                     found.received_bytes,
+                    connections.gained(inode, found, still),
                 )
             )
 

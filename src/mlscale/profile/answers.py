@@ -1,7 +1,8 @@
 """Answers of a remote store: do they come late, or slowly? Pure.
 
-A thread that waits for the first byte waits for latency, and more threads can wait at once. One whose answer already comes in
-waits for bandwidth; where many do, each at far less than a single connection can carry, they share what there is.
+A thread that waits for the first byte waits for latency, and more threads can wait at once. One whose answer trickles in waits
+for bandwidth; where many do, each at far less than a single connection can carry, they share what there is. An answer whose
+header came, and then nothing, stalls: that is latency again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from mlscale.recording import ConnectionSample
 
 TELLING_MS = 1  # since the request: less than the kernel's clock can tell (it ticks each 1 to 10 ms) tells nothing
 MIN_LOOKS = 15  # at waits for one store
+LEAST_TWICE = 8  # answers on their way that were looked at once more
+# Of these, in which more had come 5 ms later: a third with pieces of 16 KB at 1 MB/s, none of 57 that stalled (measured here).
+TRICKLES = 0.08
 COMING_IN = 0.5  # of these looks, from which bandwidth is what is waited for
 SHARED = 1.5  # threads that wait, on average, from which one can hold up the other
 # One request carries 85 to 90 MB/s from S3 (AWS, "Performance Design Patterns for Amazon S3"); half of it is no shortage.
@@ -30,6 +34,7 @@ class Answers:
     coming_in: float  # share of the looks that found the answer on its way
     bytes_per_s: float | None  # of one connection, over the whole time; None where none was seen twice
     round_trip_s: float
+    trickles: bool | None = None  # more came in a moment later; False: it stalled; None: too few were looked at twice
 
 
 def answers_of(samples: Iterable[ConnectionSample]) -> Answers | None:
@@ -40,7 +45,14 @@ def answers_of(samples: Iterable[ConnectionSample]) -> Answers | None:
         return None
     # What came in at once after the request, and nothing since, is a header: the answer is still to come.
     coming = sum(s.received_ms < s.sent_ms / 2 for s in telling)
-    return Answers(len(telling), coming / len(telling), _bytes_per_s(found), min(s.round_trip_s for s in telling))
+    twice = [s.gained_bytes for s in telling if s.gained_bytes is not None]
+    return Answers(
+        len(telling),
+        coming / len(telling),
+        _bytes_per_s(found),
+        min(s.round_trip_s for s in telling),
+        sum(gained > 0 for gained in twice) >= TRICKLES * len(twice) if len(twice) >= LEAST_TWICE else None,
+    )
 
 
 def _bytes_per_s(samples: Iterable[ConnectionSample]) -> float | None:
@@ -59,13 +71,20 @@ def _bytes_per_s(samples: Iterable[ConnectionSample]) -> float | None:
 
 def line_busy(answers: Answers, waiting: float) -> float:
     """Share of the time in which at least one answer comes in, when `waiting` threads wait independently: what is used of a
-    line, if they share one."""
+    line, if they share one. 0 where answers stall."""
+    if answers.trickles is False:
+        return 0.0
     return float(1 - (1 - answers.coming_in) ** max(waiting, 1.0))
 
 
 def judge(answers: Answers, waiting: float) -> tuple[bool | None, str]:
     """Whether the store gives all it can (None: cannot be told), and the evidence. `waiting`: threads, on average."""
     each = answers.bytes_per_s
+    if answers.trickles is False:
+        return None, (
+            f"{waiting:.1f} threads wait for answers that begin and then stall: that is latency, and more can wait at once; "
+            "its own limit cannot be seen from this machine"
+        )
     if answers.coming_in < COMING_IN:
         return None, (
             f"{waiting:.1f} threads wait for answers, {1 - answers.coming_in:.0%} of the time for the first byte: that is "
@@ -75,6 +94,8 @@ def judge(answers: Answers, waiting: float) -> tuple[bool | None, str]:
     if each is None:
         return None, f"{slow}; how fast, no connection lived long enough to tell"
     slow += f", {each / 1e6:.3g} MB/s to each"
+    if answers.trickles is None:
+        return None, f"{slow}; whether it trickles or stalls could not be told"
     if each / answers.coming_in >= ONE_CONNECTION_BYTES_PER_S or answers.round_trip_s > NEAR_S or waiting < SHARED:
         return None, f"{slow}: one connection may carry no more, and its own limit cannot be seen from this machine"
     return True, f"{slow}: they share its bandwidth, and more of them would get less each"

@@ -4,6 +4,7 @@ from mlscale.ladder.case import FAST_STORE_ERROR, Case
 from mlscale.ladder.result import RungResult
 from mlscale.ladder.rung import Rung, Threshold
 from mlscale.ladder.wording import pct, times
+from mlscale.profile.answers import COMING_IN, ONE_CONNECTION_BYTES_PER_S
 from mlscale.profile.job import Store
 from mlscale.profile.stores import LATENCY_OF_A_SLOW_READ_S, NEAR_LIMIT, QUEUE_ABOVE
 
@@ -80,6 +81,11 @@ DATA_STORE = Rung(
         ),
         Threshold(
             "a queue at the device", f"{LATENCY_OF_A_SLOW_READ_S * 1e3:g} ms per read", "ten times what flash takes"
+        ),
+        Threshold(
+            "a remote line is full",
+            f"{COMING_IN:.0%} of the waits see an answer trickle in, below {ONE_CONNECTION_BYTES_PER_S / 1e6:g} MB/s each",
+            "AWS: one request carries 85 to 90 MB/s from S3",
         ),
         Threshold("error of the promise", f"{FAST_STORE_ERROR:.0%}", "target of research/diagnosing.md, section 8"),
     ),

@@ -1,11 +1,11 @@
 """What watching costs: CPU and memory of mlscale, and the speed of the job that is watched.
 
-Run: python benchmarks/overhead.py [--pairs 600] [--stretch 1] [--json]     some 41 minutes, on an idle machine
+Run: python benchmarks/overhead.py [--job NAME] [--pairs 600] [--stretch 1] [--json]     some 41 minutes, on an idle machine
 One running job is watched and left alone in turns (watched, alone, alone, watched, ...), so that a drift falls on both:
 one watch goes on all the time, and is stopped (SIGSTOP) in every other stretch. The job's speed is its own count: of single
 samples, read from its workers' memory at both ends of a stretch, where the workers are the limit; of batches where the GPU
 is. What starting costs, and the report, is in the figures of the whole command, which is run once on each job.
-Needs the extra `demo`.
+A job under a CPU quota is measured where it is named. Needs the extra `demo`; the quota needs root.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from tests.faults.inject import cpu_quota
 from tests.running import EXAMPLE, environment, job, rows_of
 
 from mlscale.observe import proc
@@ -53,6 +54,9 @@ JOBS = {
     "cores full": [*COUNTED, "--step-ms", "5"],
     "GPU bound": [*EXAMPLE, "--workers", "2", "--step-ms", "150", "--epoch-samples", "1000000", "--seconds", "6000"],
 }
+
+QUOTA = {"CPU quota": [*COUNTED[:-3], "2", "--data", IMAGES, "--step-ms", "30"]}  # of half a core
+QUOTA_CORES = 0.5
 
 # Watches until it is killed, and writes what each second cost, all its threads together. SIGTSTP stops it, and its clock
 # too: what it does each second, each two and each five comes as often in the time that it runs as if it ran on.
@@ -164,10 +168,13 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-def measure(command: list[str], pairs: int, stretch_s: float) -> dict[str, Any]:
+def measure(name: str, pairs: int, stretch_s: float) -> dict[str, Any]:
     """All figures of one job."""
     spans: list[dict[bool, Stretch]] = []
-    with tempfile.TemporaryDirectory(prefix="mlscale-overhead-") as folder, job(command, Path(folder) / "log") as pid:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlscale-overhead-"))
+        prefix = stack.enter_context(cpu_quota(QUOTA_CORES)) if name in QUOTA else []
+        pid = stack.enter_context(job({**JOBS, **QUOTA}[name], Path(folder) / "log", prefix=prefix))
         marked, counts = Path(folder) / "marks", Path(folder) / "log.counts"
         with watcher(pid, marked) as process:
             plainly = marks_of(marked)
@@ -262,17 +269,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=600, help="watched and unwatched stretches (at least 2)")
     parser.add_argument("--stretch", type=float, default=1, help="seconds of each (at least 1)")
-    parser.add_argument("--job", choices=list(JOBS), help="only this one")
+    parser.add_argument("--job", choices=[*JOBS, *QUOTA], help="only this one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.pairs < 2 or options.stretch < 1:
         parser.error("--pairs from 2 on, --stretch from 1 on: less tells nothing")
     found: dict[str, Any] = {"machine": machine(), "pairs": options.pairs, "stretch_s": options.stretch, "jobs": {}}
-    for name, command in JOBS.items():
-        if options.job not in (None, name):
-            continue
+    for name in [options.job] if options.job else JOBS:
         print(f"{name}:", file=sys.stderr)
-        found["jobs"][name] = measure(command, options.pairs, options.stretch)
+        found["jobs"][name] = measure(name, options.pairs, options.stretch)
     print(json.dumps(found, indent=2) if options.json else table(found))
 
 

@@ -32,10 +32,10 @@ def test_a_first_byte_that_is_waited_for_is_latency() -> None:
     found = answers_of(looks([(8, 9), (12, 16), (4, 4), (20, 2000)] * 5))
     assert found is not None
     assert found.coming_in == 0
-    at_ceiling, why = judge(found, 2.0)
+    at_ceiling, why = judge(found, 2.0, 2.0)
     assert at_ceiling is None
     assert "100% of the time for the first byte" in why
-    assert line_busy(found, 4.0) == 0
+    assert line_busy(found, 4.0, 4.0) == 0
 
 
 def test_a_header_that_came_at_once_is_no_answer() -> None:
@@ -49,7 +49,7 @@ def test_answers_that_trickle_in_to_several_threads_share_a_line() -> None:
     assert found is not None
     assert found.coming_in == pytest.approx(0.75)
     assert found.bytes_per_s == pytest.approx(2e6, rel=0.01)
-    at_ceiling, why = judge(found, 4.0)
+    at_ceiling, why = judge(found, 4.0, 4.0)
     assert at_ceiling is True
     assert "2 MB/s to each" in why
 
@@ -59,17 +59,17 @@ def test_answers_that_begin_and_stall_are_late() -> None:
     found = answers_of(looks([(16, 0), (20, 4), (32, 8), (8, 8)] * 8, bytes_per_s=0.5e6, gained=0))
     assert found is not None
     assert found.trickles is False
-    at_ceiling, why = judge(found, 4.0)
+    at_ceiling, why = judge(found, 4.0, 4.0)
     assert at_ceiling is None
     assert "stall" in why
-    assert line_busy(found, 4.0) == 0
+    assert line_busy(found, 4.0, 4.0) == 0
 
 
 def test_what_was_not_looked_at_twice_is_not_judged() -> None:
     found = answers_of(looks([(16, 0), (20, 4), (32, 8), (8, 8)] * 8, gained=None))
     assert found is not None
     assert found.trickles is None
-    at_ceiling, why = judge(found, 4.0)
+    at_ceiling, why = judge(found, 4.0, 4.0)
     assert at_ceiling is None
     assert "could not be told" in why
 
@@ -81,11 +81,12 @@ def test_what_was_not_looked_at_twice_is_not_judged() -> None:
         ({"round_trip_s": 0.08}, 4.0),  # far away: the window of each may be what holds it back
         ({"bytes_per_s": None}, 4.0),  # no connection lived long enough
         ({}, 1.0),  # a single one shares with nobody
+        ({"bytes_per_s": 15e6}, 1.6),  # as much, while it receives, as one connection carries
     ],
 )
 def test_slow_answers_that_may_have_another_cause(changed: dict[str, float | None], waiting: float) -> None:
     seen = {"looks": 50, "coming_in": 0.9, "bytes_per_s": 2e6, "round_trip_s": 0.001, "trickles": True, **changed}
-    at_ceiling, why = judge(Answers(**seen), waiting)  # type: ignore[arg-type]
+    at_ceiling, why = judge(Answers(**seen), waiting, 4.0)  # type: ignore[arg-type]
     assert at_ceiling is None
     assert "already come in" in why
 
@@ -97,6 +98,7 @@ def test_few_looks_tell_nothing() -> None:
 
 def test_a_line_is_full_where_someone_always_receives() -> None:
     half = Answers(50, 0.5, 1e6, 0.001)
-    assert line_busy(half, 1.0) == pytest.approx(0.5)
-    assert line_busy(half, 2.0) == pytest.approx(0.75)
-    assert line_busy(half, 30.0) == pytest.approx(1.0)
+    assert line_busy(half, 1.0, 1.0) == pytest.approx(0.5)
+    assert line_busy(half, 2.0, 2.0) == pytest.approx(0.75)
+    assert line_busy(half, 30.0, 30.0) == pytest.approx(1.0)
+    assert line_busy(half, 1.0, 2.0) == pytest.approx(1 - 0.75**2)  # two that compute half of the time

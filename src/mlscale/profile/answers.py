@@ -69,17 +69,19 @@ def _bytes_per_s(samples: Iterable[ConnectionSample]) -> float | None:
     return statistics.fmean(rates) if rates else None
 
 
-def line_busy(answers: Answers, waiting: float) -> float:
-    """Share of the time in which at least one answer comes in, when `waiting` threads wait independently: what is used of a
-    line, if they share one. 0 where answers stall."""
+def line_busy(answers: Answers, waiting: float, threads: float) -> float:
+    """Share of the time in which at least one answer comes in, where `waiting` of `threads` wait, on average and independently:
+    what is used of a line, if they share one. 0 where answers stall."""
     if answers.trickles is False:
         return 0.0
-    return float(1 - (1 - answers.coming_in) ** max(waiting, 1.0))
+    receiving = min(1.0, answers.coming_in * waiting / max(threads, 1.0))
+    return float(1 - (1 - receiving) ** max(threads, 1.0))
 
 
-def judge(answers: Answers, waiting: float) -> tuple[bool | None, str]:
-    """Whether the store gives all it can (None: cannot be told), and the evidence. `waiting`: threads, on average."""
+def judge(answers: Answers, waiting: float, threads: float) -> tuple[bool | None, str]:
+    """Whether the store gives all it can (None: cannot be told), and the evidence. `waiting`: of the `threads`, on average."""
     each = answers.bytes_per_s
+    receiving = max(answers.coming_in * min(1.0, waiting / max(threads, 1.0)), 1e-3)
     if answers.trickles is False:
         return None, (
             f"{waiting:.1f} threads wait for answers that begin and then stall: that is latency, and more can wait at once; "
@@ -96,6 +98,6 @@ def judge(answers: Answers, waiting: float) -> tuple[bool | None, str]:
     slow += f", {each / 1e6:.3g} MB/s to each"
     if answers.trickles is None:
         return None, f"{slow}; whether it trickles or stalls could not be told"
-    if each / answers.coming_in >= ONE_CONNECTION_BYTES_PER_S or answers.round_trip_s > NEAR_S or waiting < SHARED:
+    if each / receiving >= ONE_CONNECTION_BYTES_PER_S or answers.round_trip_s > NEAR_S or waiting < SHARED:
         return None, f"{slow}: one connection may carry no more, and its own limit cannot be seen from this machine"
     return True, f"{slow}: they share its bandwidth, and more of them would get less each"

@@ -51,7 +51,7 @@ def stores_of(
         waiting = threads * entry["count"] / looks
         share = entry["count"] / everything
         found.append(
-            _store(recording, totals, spans, kind, where, entry, waiting, share, read_bytes_per_s, chars_per_s)
+            _store(recording, totals, spans, kind, where, entry, waiting, threads, share, read_bytes_per_s, chars_per_s)
         )
     return tuple(sorted(found, key=lambda store: -store.wait_share))
 
@@ -80,6 +80,7 @@ def _store(
     where: str,
     entry: Mapping[str, Any],
     waiting: float,
+    threads: float,
     share: float,
     read_bytes_per_s: float | None,
     chars_per_s: float | None,
@@ -104,10 +105,10 @@ def _store(
     line_busy: float | None = None
     seen = answers.answers_of(_waits_for(recording, spans, where)) if kind == "socket" else None
     if seen is not None and waiting >= MIN_WAITING:
-        at_ceiling, why = answers.judge(seen, waiting)
-        bytes_per_s = seen.bytes_per_s * waiting if seen.bytes_per_s is not None else None
+        at_ceiling, why = answers.judge(seen, waiting, threads)
+        bytes_per_s = seen.bytes_per_s * threads if seen.bytes_per_s is not None else None
         ceiling = bytes_per_s if at_ceiling else None
-        line_busy = answers.line_busy(seen, waiting)
+        line_busy = answers.line_busy(seen, waiting, threads)
     name = facts.get("disk", {}).get("name") if isinstance(facts.get("disk"), dict) else None
     return Store(
         kind=kind,  # type: ignore[arg-type]

@@ -16,6 +16,9 @@ _SLOT_S = 1.0  # for which an attribute's place is taken for the same
 _SHORT_EPOCH_S = 5.0  # since the last epoch began: while epochs are that short, the walk is made with each count
 _SHORTER_EPOCH_S = 1.0  # the same: while epochs are that short, each look counts, or whole ones would go by unseen
 _JUMP, _ANY_GAIN = 5, 20  # times the pace of before, and batches, beyond which a count has to be found anew
+_AFTER_A_FALL = (
+    2  # the same for a new epoch's count, whose loop goes on at its pace: freed memory reads as a count, too
+)
 _MOST = 1 << 40  # batches: more are no count
 _DEEPEST = 40  # frames that are searched for the loop
 
@@ -55,7 +58,7 @@ class Batches:
         if self._iterator is None or value is None or not 0 <= value < _MOST:
             return
         gain = value - self._last_count
-        if gain > 0 and not self._follows(value, t):
+        if not self._follows(value, t) and (gain > 0 or not self._begins(value, t)):
             # The epoch has ended, and its iterator's memory is another object's by now; or the loop has become faster.
             self._iterator, self._slot, self._turned_at, self._rate = None, None, t, None
             return
@@ -79,7 +82,7 @@ class Batches:
             place = interpreter.slot(self._iterator, name) if name else None
             if place is None:
                 self._iterators.pop(self._iterator, None)
-                self._iterator, self._slot = None, None
+                self._iterator, self._slot, self._turned_at = None, None, t  # its epoch has ended
                 return None
             self._slot = (place, t)
             value = interpreter.int_in(place)
@@ -98,12 +101,20 @@ class Batches:
             return self._last_count < 0 or gain >= 0
         return 0 <= gain <= max(_JUMP * self._rate * (t - self._last_at), _ANY_GAIN)
 
+    def _begins(self, value: int, t: float) -> bool:
+        """Whether a count that is lower than the last one may be a new epoch's, at the pace of before."""
+        if self._last_count < 0 or self._rate is None:
+            return True
+        return value <= max(_AFTER_A_FALL * self._rate * (t - self._last_at), _ANY_GAIN)
+
     def _current(self, codes: Sequence[int], addresses: Sequence[int], in_next: int | None, t: float) -> int | None:
         """The DataLoader iterator in use: `self` of its `__next__`, or held by a frame of the training loop."""
         interpreter = self._interpreter
         if in_next is not None:
             found = interpreter.local(interpreter.frame(codes[in_next], addresses[in_next]), "self")
             if found and interpreter.type_name(found) in _ITERATORS:
+                if len(codes) > in_next + 1:  # its caller is the loop
+                    self._loop = interpreter.frame(codes[in_next + 1], addresses[in_next + 1])
                 return found
         often = t - self._turned_at < _SHORT_EPOCH_S
         if self._iterator is not None and not interpreter.is_alive(self._iterator):

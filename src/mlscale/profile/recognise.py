@@ -103,6 +103,9 @@ def loader_of(
     method = ("spawn" if any(spawned) else "fork") if spawned else None
     if iterators or own_workers:
         facts = iterators[0] if iterators else {}
+        # One that was still being built tells little: the next of the same data is as good.
+        alike = [one for one in iterators if one.get("dataset") == facts.get("dataset")]
+        facts = next((one for one in alike if one.get("batch_size")), facts)
         count = facts.get("workers")
         if count is None:
             count = max((w["workers"] for w in own_workers if w.get("workers")), default=len(roles.workers))

@@ -51,6 +51,7 @@ def progress_of(recording: Recording, pid: int) -> Progress | None:
     resets: dict[object, list[float]] = {}
     latest: dict[object, float] = {}
     seen_at: dict[object, float] = {}
+    within: dict[object, tuple[float, float]] = {}  # batches and seconds between two looks at the same epoch
     epoch = _epoch_lengths(recording, pid, dataset_of)
     for event in recording.events:
         if not isinstance(event, Counter) or event.pid != pid or not event.name.startswith("yielded#"):
@@ -58,14 +59,28 @@ def progress_of(recording: Recording, pid: int) -> Progress | None:
         dataset = dataset_of.get(event.name, event.name)
         before = last.get(event.name)
         last[event.name] = event.value
-        missed = 0.0
+        missed, same_epoch = 0.0, None
         if dataset in latest and (before is None or event.value < before):
             # The last batches of the epoch went by between two looks at the counter; its other epochs tell its length.
             short = epoch.get(dataset, 0.0) - latest[dataset]
             so_far = totals[dataset] / max(seen_at[dataset] - series[dataset][0][0], 1e-3)
-            missed = short if 0 < short <= 1 + so_far * (event.t - seen_at[dataset]) else 0.0
+            expected = so_far * (event.t - seen_at[dataset])
+            missed = short if 0 < short <= 1 + expected else 0.0
+            # Or this epoch's iterator was first taken for the last one's, whose memory it has: at the pace of single epochs,
+            # it would only have gone on.
+            more, usual = (
+                event.value - latest[dataset],
+                _pace(*within.get(dataset, (0.0, 0.0))) * (event.t - seen_at[dataset]),
+            )
+            if usual > 0 and more >= 0 and abs(more - usual) < abs(event.value + max(0.0, short) - usual):
+                missed, same_epoch = 0.0, more
+        elif dataset in latest and before is not None:
+            batches, seconds = within.get(dataset, (0.0, 0.0))
+            within[dataset] = (batches + event.value - before, seconds + event.t - seen_at[dataset])
         latest[dataset], seen_at[dataset] = event.value, event.t
-        if before is None:
+        if same_epoch is not None:
+            gained = same_epoch
+        elif before is None:
             if dataset not in totals:
                 totals[dataset], first[dataset] = 0.0, event.value
                 series[dataset], resets[dataset] = [(event.t, 0.0)], []
@@ -87,17 +102,29 @@ def progress_of(recording: Recording, pid: int) -> Progress | None:
     return Progress(pid, tuple(series[best]), first[best], tuple(resets[best]))
 
 
+def _pace(batches: float, seconds: float) -> float:
+    return batches / seconds if seconds > 0 else 0.0
+
+
 def _epoch_lengths(recording: Recording, pid: int, dataset_of: Mapping[str, object]) -> dict[object, float]:
-    """Batches in an epoch of each data set: the highest count that an epoch which ended was seen at."""
+    """Batches in an epoch of each data set: the highest count that an epoch which ended was seen at.
+
+    One that was seen once only counts where there is no other: an iterator that was just found may have been read too late.
+    """
     found: dict[object, float] = {}
+    once: dict[object, float] = {}
     latest: dict[object, float] = {}
+    seen: dict[object, int] = {}
     for event in recording.events:
         if isinstance(event, Counter) and event.pid == pid and event.name.startswith("yielded#"):
             dataset = dataset_of.get(event.name, event.name)
             if event.value < latest.get(dataset, 0.0):
-                found[dataset] = max(found.get(dataset, 0.0), latest[dataset])
+                kept = found if seen[dataset] > 1 else once
+                kept[dataset] = max(kept.get(dataset, 0.0), latest[dataset])
+                seen[dataset] = 0
             latest[dataset] = event.value
-    return found
+            seen[dataset] = seen.get(dataset, 0) + 1
+    return {**once, **found}
 
 
 def steady_span(progress: Progress | None, began_s: float, ended_s: float, workers: int) -> Span | None:

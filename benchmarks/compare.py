@@ -30,6 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.ending import end_with_its_jobs
 from tests.faults import inject
 from tests.running import ROOT, environment
 from tests.virtual_nvml.gpu import build_driver, make_state
@@ -222,6 +223,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--tables", type=Path)
     options = parser.parse_args()
+    end_with_its_jobs()
     if options.tables:
         rows = [json.loads(line) for line in options.tables.read_text().splitlines()]
         print(tables([row if row["tool"] == "mlscale" else {**row, "names": meant(row)} for row in rows]))

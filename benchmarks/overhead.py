@@ -32,6 +32,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.ending import end_with_its_jobs
 from tests.faults.inject import cpu_quota
 from tests.running import EXAMPLE, environment, job, rows_of
 
@@ -272,6 +273,7 @@ def main() -> None:
     parser.add_argument("--job", choices=[*JOBS, *QUOTA], help="only this one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    end_with_its_jobs()
     if options.pairs < 2 or options.stretch < 1:
         parser.error("--pairs from 2 on, --stretch from 1 on: less tells nothing")
     found: dict[str, Any] = {"machine": machine(), "pairs": options.pairs, "stretch_s": options.stretch, "jobs": {}}

@@ -25,6 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.ending import end_with_its_jobs
 from benchmarks.settings import Setting, settings
 from benchmarks.slowdown import ALONE_S, median_with_interval, slowdown
 from tests.running import diagnose, job, rows_of
@@ -200,6 +201,7 @@ def main() -> None:
     parser.add_argument("--tables", type=Path)
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
+    end_with_its_jobs()
     if options.tables:
         results = read(options.tables)
         print(tables([diagnosed_anew(result) for result in results] if options.again else results))

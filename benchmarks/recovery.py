@@ -27,6 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.ending import end_with_its_jobs
 from benchmarks.jobs import small
 from benchmarks.jobs.switched import switch
 from benchmarks.promise import hidden_prints
@@ -251,6 +252,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--tables", type=Path)
     options = parser.parse_args()
+    end_with_its_jobs()
     if options.tables:
         print(tables([json.loads(line) for line in options.tables.read_text().splitlines()]))
         return

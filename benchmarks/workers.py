@@ -23,6 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.ending import end_with_its_jobs
 from benchmarks.jobs import audio, columns, shards
 from benchmarks.settings import module
 from tests.running import EXAMPLE, JOBS, diagnose, job
@@ -157,6 +158,7 @@ def main() -> None:
     parser.add_argument("--jobs", default="", help="only these, by commas")
     parser.add_argument("--tables", action="store_true", help="run nothing")
     options = parser.parse_args()
+    end_with_its_jobs()
     options.folder.mkdir(parents=True, exist_ok=True)
     if not options.tables:
         measure(options.folder, [name for name in options.jobs.split(",") if name])

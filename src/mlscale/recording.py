@@ -128,6 +128,12 @@ class ConnectionSample(NamedTuple):
     )
 
 
+def is_coming_in(sent_ms: float, received_ms: float) -> bool:
+    """Whether an answer is on its way, by the time since its request and since data last came in. What came in at once after
+    the request, and nothing since, is a header: the answer is still to come."""
+    return received_ms < sent_ms / 2
+
+
 class Fact(NamedTuple):
     """Something found once: `name` is its kind ("store", "loader", "gpu", "limit", "image", "denied", ...)."""
 

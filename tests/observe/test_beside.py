@@ -62,6 +62,7 @@ def test_the_largest_come_first_and_few_are_named() -> None:
         (["python", "-m", "pytest", "-k", "secret"], "python -m pytest"),
         (["python", "-c", "import os"], "python"),
         (["/opt/app", "secret"], "app"),
+        (["/opt/app --password=hunter2 serve"], "app"),  # retitled by itself: one text with all its arguments
     ],
 )
 def test_names(monkeypatch: pytest.MonkeyPatch, words: list[str], name: str) -> None:
@@ -69,6 +70,8 @@ def test_names(monkeypatch: pytest.MonkeyPatch, words: list[str], name: str) -> 
     assert beside.name_of(1) == name
 
 
-def test_a_thread_of_the_kernel_has_a_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside.proc, "command_line", lambda _: [])
+@pytest.mark.parametrize("words", [[], [""], [" ", "x"]])
+def test_a_program_without_words_has_a_name_too(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    """A thread of the kernel has none."""
+    monkeypatch.setattr(beside.proc, "command_line", lambda _: words)
     assert beside.name_of(os.getpid()) not in ("", "?")

@@ -123,6 +123,19 @@ def test_a_kernel_that_refuses_is_asked_once(monkeypatch: pytest.MonkeyPatch) ->
     assert len(calls) == 1
 
 
+def test_a_kernel_that_was_late_once_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*_: object) -> Iterator[bytes]:
+        raise TimeoutError
+
+    asked = Connections()
+    with pair() as (_, _, inode):
+        with monkeypatch.context() as patched:
+            patched.setattr(connections, "_ask", late)
+            assert asked.of(inode) is None
+        time.sleep(0.5)
+        assert asked.of(inode) is not None
+
+
 @pytest.mark.parametrize("cut", [0, 4, 60, 75, 200])
 def test_an_answer_that_is_cut_short_tells_nothing(monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
     """As from a kernel that is older, or another one."""

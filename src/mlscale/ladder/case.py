@@ -162,9 +162,9 @@ def case_of(profile: JobProfile) -> Case:
     pipeline = known.pipeline
     best = best_workers(outside(known, pipeline, 1) if known.inline else pipeline)
     more = move_to_workers(known, best)
-    unsure = any(store.at_ceiling is None and store.wait_share > 0.3 for store in profile.stores)
+    unsure = [store for store in profile.stores if store.at_ceiling is None and store.wait_share > 0.3]
     if unsure and more.value > 1:
-        more = _below_a_ceiling(more, profile.stores[0].line_busy_fraction)
+        more = _below_a_ceiling(more, unsure[0].line_busy_fraction)
     return Case(
         profile,
         known,

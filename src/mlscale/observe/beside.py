@@ -15,11 +15,11 @@ _RUNS_SCRIPTS = ("python", "node", "java", "perl", "ruby", "bash", "sh")
 def cpu_by_process(passed_over: Collection[int]) -> dict[int, float]:
     """CPU seconds so far of all processes that may be seen, but for the job's (`passed_over`) and this one."""
     found = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) in passed_over or int(name) == os.getpid():
+    for pid in proc.all_pids():
+        if pid in passed_over or pid == os.getpid():
             continue
         try:
-            found[int(name)] = proc.stat(int(name)).cpu_s
+            found[pid] = proc.stat(pid).cpu_s
         except ProcessLookupError:
             continue
     return found
@@ -35,9 +35,10 @@ def busiest(before: Mapping[int, float], now: Mapping[int, float], seconds: floa
 def name_of(pid: int) -> str:
     """A program's name, and its script's; no further argument, for those are nobody's business."""
     words = proc.command_line(pid)
-    if not words:
+    first = words[0].split() if words else []  # a program that retitles itself puts all its arguments there
+    if not first:
         return proc.thread_name(pid, pid) or "?"
-    program = os.path.basename(words[0])
+    program = os.path.basename(first[0])
     if not program.startswith(_RUNS_SCRIPTS) or len(words) < 2:
         return program
     if words[1] == "-m" and len(words) > 2:

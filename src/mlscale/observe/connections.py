@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from mlscale.recording import is_coming_in
+
 _SOCK_DIAG, _BY_FAMILY = 4, 20  # NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY
 _REQUEST, _DUMP = 0x1, 0x300
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
@@ -60,6 +62,8 @@ class Connections:
                 self._find()
                 self._find_at = now + max(_FIND_EVERY_S, (time.thread_time() - began) / _SHARE_OF_A_CORE)
             return self._one(int(inode))
+        except TimeoutError:
+            return None  # this time
         except (OSError, ValueError, struct.error):
             self._silent = True
             return None
@@ -73,7 +77,7 @@ class Connections:
         ask again.
         """
         now = time.monotonic()
-        if seen.sent_ms < _OLD_MS or 2 * seen.received_ms >= seen.sent_ms or now < self._moment_at:
+        if seen.sent_ms < _OLD_MS or not is_coming_in(seen.sent_ms, seen.received_ms) or now < self._moment_at:
             return None
         self._moment_at = now + _MOMENT_EVERY_S
         time.sleep(_MOMENT_S)

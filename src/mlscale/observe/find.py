@@ -80,11 +80,11 @@ def _gpu_holders() -> list[int]:
 
 def _all_python() -> list[int]:
     found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) not in _own():
-            program = proc.executable(int(name)) or ""
-            if "python" in os.path.basename(program) or "python" in (proc.command_line(int(name)) or [""])[0]:
-                found.append(int(name))
+    for pid in proc.all_pids():
+        if pid not in _own():
+            program = proc.executable(pid) or ""
+            if "python" in os.path.basename(program) or "python" in (proc.command_line(pid) or [""])[0]:
+                found.append(pid)
     return found
 
 

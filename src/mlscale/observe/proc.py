@@ -242,6 +242,11 @@ def thread_name(pid: int, tid: int) -> str:
         return ""
 
 
+def all_pids() -> list[int]:
+    """Every process that may be seen."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
 def command_line(pid: int) -> list[str]:
     """Arguments of a process; [] for kernel threads and the dead."""
     try:

@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mlscale.recording import ConnectionSample
+from mlscale.recording import ConnectionSample, is_coming_in
 
 TELLING_MS = 1  # since the request: less than the kernel's clock can tell (it ticks each 1 to 10 ms) tells nothing
 MIN_LOOKS = 15  # at waits for one store
@@ -43,8 +43,7 @@ def answers_of(samples: Iterable[ConnectionSample]) -> Answers | None:
     telling = [s for s in found if s.sent_ms >= TELLING_MS]
     if len(telling) < MIN_LOOKS:
         return None
-    # What came in at once after the request, and nothing since, is a header: the answer is still to come.
-    coming = sum(s.received_ms < s.sent_ms / 2 for s in telling)
+    coming = sum(is_coming_in(s.sent_ms, s.received_ms) for s in telling)
     twice = [s.gained_bytes for s in telling if s.gained_bytes is not None]
     return Answers(
         len(telling),

@@ -12,7 +12,9 @@ from mlscale.profile.recognise import Roles
 from mlscale.profile.timeline import Span
 from mlscale.recording import Fact, Recording
 
-GETS_THEM = 0.85  # of the cores that it wants and could have: then others yield to it
+# Of the cores that it wants and could have, from which others yield to the job: beside programs that do not (nice 19, another
+# session) it had 0.5 of them, and waking up beside none at all costs a few per cent.
+GETS_THEM = 0.85
 
 
 def throttled_of(totals: Totals, spans: Sequence[Span]) -> float | None:

@@ -112,6 +112,11 @@ class GpuSample(NamedTuple):
     values: Mapping[str, Json]
 
 
+MOMENT_S = (
+    0.005  # until an answer on its way is looked at once more: a tick of the kernel's clock (4 ms, CONFIG_HZ=250)
+)
+
+
 class ConnectionSample(NamedTuple):
     """A TCP connection at the moment when a thread was seen to wait for it. `target` as in ThreadSample."""
 
@@ -123,9 +128,7 @@ class ConnectionSample(NamedTuple):
     received_ms: int  # since data last came in
     round_trip_s: float
     received_bytes: int  # so far
-    gained_bytes: int | None = (
-        None  # that came a moment later (5 ms), of the same answer; None: not looked for, or it ended
-    )
+    gained_bytes: int | None = None  # that came within MOMENT_S, of the same answer; None: not looked for, or it ended
 
 
 def is_coming_in(sent_ms: float, received_ms: float) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mlscale.profile.answers import Answers, answers_of, judge, line_busy
+from mlscale.profile.answers import Answers, answers_of, judge, line_busy, total_bytes_per_s
 from mlscale.recording import ConnectionSample
 
 
 def looks(
-    waits: list[tuple[int, int]], bytes_per_s: float = 1e6, connections: int = 2, gained: int | None = 16384
+    waits: list[tuple[int, int]], bytes_per_s: float = 1e6, connections: int = 2, gained: int | None = 10_000
 ) -> list[ConnectionSample]:
     """Ten a second, at each connection in turn: milliseconds since the request, and since data came in. `gained`: bytes that
     came a moment later, of each answer that was on its way."""
@@ -32,7 +32,7 @@ def test_a_first_byte_that_is_waited_for_is_latency() -> None:
     found = answers_of(looks([(8, 9), (12, 16), (4, 4), (20, 2000)] * 5))
     assert found is not None
     assert found.coming_in == 0
-    at_ceiling, why = judge(found, 2.0, 2.0)
+    at_ceiling, why = judge(found, 2.0)
     assert at_ceiling is None
     assert "100% of the time for the first byte" in why
     assert line_busy(found, 4.0, 4.0) == 0
@@ -49,17 +49,30 @@ def test_answers_that_trickle_in_to_several_threads_share_a_line() -> None:
     assert found is not None
     assert found.coming_in == pytest.approx(0.75)
     assert found.bytes_per_s == pytest.approx(2e6, rel=0.01)
-    at_ceiling, why = judge(found, 4.0, 4.0)
+    at_ceiling, why = judge(found, 4.0)
     assert at_ceiling is True
     assert "2 MB/s to each" in why
+    assert total_bytes_per_s(found, 4.0, 4.0) == pytest.approx(8e6, rel=0.01)
+
+
+def test_a_connection_for_each_object_is_judged_by_how_fast_answers_trickle_in() -> None:
+    """As urllib makes them: none is ever seen twice."""
+    each = looks([(16, 0), (20, 4), (32, 8), (8, 8)] * 8, gained=4096)
+    found = answers_of(sample._replace(inode=number) for number, sample in enumerate(each))
+    assert found is not None
+    assert found.bytes_per_s is None
+    at_ceiling, why = judge(found, 3.0)
+    assert at_ceiling is True
+    assert "0.819 MB/s to each" in why
+    assert total_bytes_per_s(found, 3.0, 3.0) == pytest.approx(4096 / 0.005 * 0.75 * 3)
 
 
 def test_answers_that_begin_and_stall_are_late() -> None:
     """A header that came a while after the request, and a body that waits for something else."""
     found = answers_of(looks([(16, 0), (20, 4), (32, 8), (8, 8)] * 8, bytes_per_s=0.5e6, gained=0))
     assert found is not None
-    assert found.trickles is False
-    at_ceiling, why = judge(found, 4.0, 4.0)
+    assert found.trickle_bytes_per_s == 0
+    at_ceiling, why = judge(found, 4.0)
     assert at_ceiling is None
     assert "stall" in why
     assert line_busy(found, 4.0, 4.0) == 0
@@ -68,8 +81,8 @@ def test_answers_that_begin_and_stall_are_late() -> None:
 def test_what_was_not_looked_at_twice_is_not_judged() -> None:
     found = answers_of(looks([(16, 0), (20, 4), (32, 8), (8, 8)] * 8, gained=None))
     assert found is not None
-    assert found.trickles is None
-    at_ceiling, why = judge(found, 4.0, 4.0)
+    assert found.trickle_bytes_per_s is None
+    at_ceiling, why = judge(found, 4.0)
     assert at_ceiling is None
     assert "could not be told" in why
 
@@ -77,16 +90,22 @@ def test_what_was_not_looked_at_twice_is_not_judged() -> None:
 @pytest.mark.parametrize(
     ("changed", "waiting"),
     [
-        ({"bytes_per_s": 60e6}, 4.0),  # as much as one connection carries
+        ({"trickle_bytes_per_s": 60e6}, 4.0),  # as much as one connection carries
         ({"round_trip_s": 0.08}, 4.0),  # far away: the window of each may be what holds it back
-        ({"bytes_per_s": None}, 4.0),  # no connection lived long enough
+        ({"trickle_bytes_per_s": None}, 4.0),  # too few were looked at twice
         ({}, 1.0),  # a single one shares with nobody
-        ({"bytes_per_s": 15e6}, 1.6),  # as much, while it receives, as one connection carries
     ],
 )
 def test_slow_answers_that_may_have_another_cause(changed: dict[str, float | None], waiting: float) -> None:
-    seen = {"looks": 50, "coming_in": 0.9, "bytes_per_s": 2e6, "round_trip_s": 0.001, "trickles": True, **changed}
-    at_ceiling, why = judge(Answers(**seen), waiting, 4.0)  # type: ignore[arg-type]
+    seen = {
+        "looks": 50,
+        "coming_in": 0.9,
+        "bytes_per_s": 2e6,
+        "round_trip_s": 0.001,
+        "trickle_bytes_per_s": 2e6,
+        **changed,
+    }
+    at_ceiling, why = judge(Answers(**seen), waiting)  # type: ignore[arg-type]
     assert at_ceiling is None
     assert "already come in" in why
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mlscale.recording import is_coming_in
+from mlscale.recording import MOMENT_S, is_coming_in
 
 _SOCK_DIAG, _BY_FAMILY = 4, 20  # NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY
 _REQUEST, _DUMP = 0x1, 0x300
@@ -27,8 +27,7 @@ _TIMEOUT_S = 0.05
 # One connection costs some 20 microseconds. To find a new one, all of the machine are gone through: 0.15 ms where they are few.
 _SHARE_OF_A_CORE = 0.001
 _FIND_EVERY_S, _EVERY_S = 0.25, 0.02
-# An answer on its way is looked at once more, a tick of the kernel's clock later (4 ms, CONFIG_HZ=250): to wake up costs a look.
-_MOMENT_S, _MOMENT_EVERY_S = 0.005, 0.2
+_MOMENT_EVERY_S = 0.2  # to wake up for one more look costs as much as a look
 _OLD_MS = 8  # since the request: of a younger one, two readings cannot tell that it is the same
 
 
@@ -80,7 +79,7 @@ class Connections:
         if seen.sent_ms < _OLD_MS or not is_coming_in(seen.sent_ms, seen.received_ms) or now < self._moment_at:
             return None
         self._moment_at = now + _MOMENT_EVERY_S
-        time.sleep(_MOMENT_S)
+        time.sleep(MOMENT_S)
         self._again_at = 0.0
         later = self.of(inode)
         if later is None or later.sent_ms < seen.sent_ms or not still():

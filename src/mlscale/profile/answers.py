@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mlscale.recording import ConnectionSample, is_coming_in
+from mlscale.recording import MOMENT_S, ConnectionSample, is_coming_in
 
 TELLING_MS = 1  # since the request: less than the kernel's clock can tell (it ticks each 1 to 10 ms) tells nothing
 MIN_LOOKS = 15  # at waits for one store
@@ -32,9 +32,11 @@ class Answers:
 
     looks: int
     coming_in: float  # share of the looks that found the answer on its way
-    bytes_per_s: float | None  # of one connection, over the whole time; None where none was seen twice
+    bytes_per_s: float | None  # of one thread's connections, over the whole time; None where it cannot be told
     round_trip_s: float
-    trickles: bool | None = None  # more came in a moment later; False: it stalled; None: too few were looked at twice
+    trickle_bytes_per_s: float | None = (
+        None  # of one connection while its answer comes in; 0: it stalls; None: not known
+    )
 
 
 def answers_of(samples: Iterable[ConnectionSample]) -> Answers | None:
@@ -45,12 +47,12 @@ def answers_of(samples: Iterable[ConnectionSample]) -> Answers | None:
         return None
     coming = sum(is_coming_in(s.sent_ms, s.received_ms) for s in telling)
     twice = [s.gained_bytes for s in telling if s.gained_bytes is not None]
+    trickle: float | None = None
+    if len(twice) >= LEAST_TWICE:
+        trickles = sum(gained > 0 for gained in twice) >= TRICKLES * len(twice)
+        trickle = statistics.fmean(twice) / MOMENT_S if trickles else 0.0
     return Answers(
-        len(telling),
-        coming / len(telling),
-        _bytes_per_s(found),
-        min(s.round_trip_s for s in telling),
-        sum(gained > 0 for gained in twice) >= TRICKLES * len(twice) if len(twice) >= LEAST_TWICE else None,
+        len(telling), coming / len(telling), _bytes_per_s(found), min(s.round_trip_s for s in telling), trickle
     )
 
 
@@ -71,17 +73,25 @@ def _bytes_per_s(samples: Iterable[ConnectionSample]) -> float | None:
 def line_busy(answers: Answers, waiting: float, threads: float) -> float:
     """Share of the time in which at least one answer comes in, where `waiting` of `threads` wait, on average and independently:
     what is used of a line, if they share one. 0 where answers stall."""
-    if answers.trickles is False:
+    if answers.trickle_bytes_per_s == 0:
         return 0.0
     receiving = min(1.0, answers.coming_in * waiting / max(threads, 1.0))
     return float(1 - (1 - receiving) ** max(threads, 1.0))
 
 
-def judge(answers: Answers, waiting: float, threads: float) -> tuple[bool | None, str]:
-    """Whether the store gives all it can (None: cannot be told), and the evidence. `waiting`: of the `threads`, on average."""
-    each = answers.bytes_per_s
-    receiving = max(answers.coming_in * min(1.0, waiting / max(threads, 1.0)), 1e-3)
-    if answers.trickles is False:
+def total_bytes_per_s(answers: Answers, waiting: float, threads: float) -> float | None:
+    """What all threads receive. Where each object has a connection of its own, by how fast answers trickle in."""
+    if answers.bytes_per_s is not None:
+        return answers.bytes_per_s * threads
+    if not answers.trickle_bytes_per_s:
+        return None
+    return answers.trickle_bytes_per_s * answers.coming_in * waiting
+
+
+def judge(answers: Answers, waiting: float) -> tuple[bool | None, str]:
+    """Whether the store gives all it can (None: cannot be told), and the evidence. `waiting`: threads, on average."""
+    each = answers.trickle_bytes_per_s
+    if each == 0:
         return None, (
             f"{waiting:.1f} threads wait for answers that begin and then stall: that is latency, and more can wait at once; "
             "its own limit cannot be seen from this machine"
@@ -93,10 +103,8 @@ def judge(answers: Answers, waiting: float, threads: float) -> tuple[bool | None
         )
     slow = f"{waiting:.1f} threads wait for answers that already come in ({answers.coming_in:.0%} of the looks at them)"
     if each is None:
-        return None, f"{slow}; how fast, no connection lived long enough to tell"
+        return None, f"{slow}; whether they trickle or stall could not be told"
     slow += f", {each / 1e6:.3g} MB/s to each"
-    if answers.trickles is None:
-        return None, f"{slow}; whether it trickles or stalls could not be told"
-    if each / receiving >= ONE_CONNECTION_BYTES_PER_S or answers.round_trip_s > NEAR_S or waiting < SHARED:
+    if each >= ONE_CONNECTION_BYTES_PER_S or answers.round_trip_s > NEAR_S or waiting < SHARED:
         return None, f"{slow}: one connection may carry no more, and its own limit cannot be seen from this machine"
     return True, f"{slow}: they share its bandwidth, and more of them would get less each"

@@ -105,8 +105,8 @@ def _store(
     line_busy: float | None = None
     seen = answers.answers_of(_waits_for(recording, spans, where)) if kind == "socket" else None
     if seen is not None and waiting >= MIN_WAITING:
-        at_ceiling, why = answers.judge(seen, waiting, threads)
-        bytes_per_s = seen.bytes_per_s * threads if seen.bytes_per_s is not None else None
+        at_ceiling, why = answers.judge(seen, waiting)
+        bytes_per_s = answers.total_bytes_per_s(seen, waiting, threads)
         ceiling = bytes_per_s if at_ceiling else None
         line_busy = answers.line_busy(seen, waiting, threads)
     name = facts.get("disk", {}).get("name") if isinstance(facts.get("disk"), dict) else None

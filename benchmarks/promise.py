@@ -39,8 +39,8 @@ LAST_STEP_S = 0.5  # until the log has the step that ends after the time alone
 Result = dict[str, Any]
 
 
-def run(setting: Setting, scratch: Path, driver: Path) -> Result:
-    """One job: diagnosed; the step taken; measured again."""
+def run(setting: Setting, scratch: Path, driver: Path, *, time_alone: bool) -> Result:
+    """One job: diagnosed; the step taken; measured again. `time_alone`: also before and after, to see what watching costs."""
     state = make_state(scratch / f"gpu{time.monotonic_ns()}", gpus=setting.gpus)
     gpu = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver)}
     log = scratch / f"before{time.monotonic_ns()}"
@@ -48,12 +48,12 @@ def run(setting: Setting, scratch: Path, driver: Path) -> Result:
     with setting.fault() as given:
         prefix = given if isinstance(given, list) else []
         with job(setting.before(given), log, prefix=prefix, ready_steps=setting.ready, **gpu) as pid, hidden_prints():
-            time.sleep(ALONE_S)
+            time.sleep(ALONE_S if time_alone else 0.0)
             began = time.monotonic()
             seen = diagnose(pid, log, duration_s=20, **gpu)
             ended = time.monotonic()
-            time.sleep(ALONE_S + LAST_STEP_S)
-            slower = slowdown(log, began, ended)
+            time.sleep(ALONE_S + LAST_STEP_S if time_alone else 0.0)
+            slower = slowdown(log, began, ended) if time_alone else None
         workers = advised(seen.report)
         if setting.after is not None and not setting.lifted:
             real = measure(setting.after(given, workers), scratch, gpu, setting.ready)
@@ -197,6 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--slower", type=int, metavar="N", help="repetitions that time the job alone too (default: all)")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--tables", type=Path)
     parser.add_argument("--again", action="store_true")
@@ -214,7 +215,8 @@ def main() -> None:
         for setting in settings(scratch):
             if (options.names and setting.name not in options.names) or done[setting.name] > repetition:
                 continue
-            result = run(setting, scratch, driver)
+            time_alone = options.slower is None or repetition < options.slower
+            result = run(setting, scratch, driver, time_alone=time_alone)
             results.append(result)
             if options.keep:
                 kept = options.keep.parent / "recordings" / f"{setting.name.replace(' ', '_')}-{repetition}.mlscale"

@@ -197,7 +197,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--slower", type=int, metavar="N", help="repetitions that time the job alone too (default: all)")
+    parser.add_argument(
+        "--slower", type=int, metavar="N", help="repetitions that time the job alone too (default: all)"
+    )
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--tables", type=Path)
     parser.add_argument("--again", action="store_true")

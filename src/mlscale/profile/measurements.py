@@ -8,21 +8,19 @@ from collections.abc import Sequence
 from mlscale.measure import Measured, Measurement, Missing, exact
 from mlscale.profile.counters import Totals
 from mlscale.profile.gpus import Busy
-from mlscale.profile.job import Cpu, Demand, Loader, TrainingThread, Workers
+from mlscale.profile.job import Cpu, Demand, TrainingThread, Workers
+from mlscale.profile.missing import no_gpu_because
+from mlscale.profile.seen import Seen
 from mlscale.profile.timeline import Rate, Span
-from mlscale.recording import Fact, Recording
+from mlscale.recording import Recording
 
 _LOOKS = "looks at the thread's stack and state"
 
 
 def measurements_of(
-    recording: Recording,
-    totals: Totals,
+    seen: Seen,
     spans: Sequence[Span],
-    workers: Sequence[int],
-    training: Sequence[int],
     rates: Sequence[Rate],
-    loader: Loader | None,
     thread: TrainingThread | None,
     divided: Workers | None,
     cpu: Cpu | None,
@@ -31,6 +29,7 @@ def measurements_of(
 ) -> dict[str, Measured]:
     """By the contract's names."""
     found: dict[str, Measured] = {}
+    loader = seen.loader
     batch = loader.batch_size if loader else None
     source = f"counter of {loader.label}'s iterator" if loader else ""
     if rates:
@@ -70,7 +69,7 @@ def measurements_of(
         found["cpu_limit_cores"] = exact(cpu.limit_cores, "cores", named[cpu.limit_source])
     else:
         found["cpu_used_cores"] = found["cpu_limit_cores"] = Missing("CPU time was read fewer than twice")
-    found.update(_storage(totals, spans, (*workers, *training)))
+    found.update(_storage(seen.totals, spans, (*seen.roles.workers, *seen.roles.training)))
     if demand is not None and batch:
         found["prep_cpu_seconds_per_sample"] = _near(
             demand.worker_cpu_s / batch, "s", 0.03, "CPU time of the loader over its samples"
@@ -85,7 +84,7 @@ def measurements_of(
     else:
         reason = "it takes the rate of samples, which is not known"
         found["prep_cpu_seconds_per_sample"] = found["gpu_seconds_per_sample"] = Missing(reason)
-    found.update(_gpu(recording, gpu))
+    found.update(_gpu(seen.recording, gpu))
     return found
 
 
@@ -119,9 +118,7 @@ def _storage(totals: Totals, spans: Sequence[Span], pids: Sequence[int]) -> dict
 
 def _gpu(recording: Recording, gpu: Busy) -> dict[str, Measured]:
     found: dict[str, Measured] = {}
-    reason = next(
-        (str(e.values["reason"]) for e in recording.events if isinstance(e, Fact) and e.name == "no_gpu"), None
-    )
+    reason = no_gpu_because(recording)
     missing = Missing(f"no GPU: {reason}" if reason else "the driver does not tell")
     signal = gpu.gpus[0].signal if gpu.gpus else ""
     if gpu.fraction is None:

@@ -53,6 +53,7 @@ class ThreadSample(NamedTuple):
         None  # the interpreter went on between two reads of the stack: Python runs, not one long C call
     )
     at_edge: bool = False  # the leaf is where the loop turns to the next batch
+    turns: int | None = None  # cumulative, from schedstat: how often it was given a core
 
 
 class ProcessSample(NamedTuple):

@@ -44,6 +44,7 @@ EXPECTED = {
     # One of two cores is free and the worker is always at work: more workers, though taking batches over eats the gain.
     "one_worker_near_the_knee": ("loader_workers", "loader_workers", "cl climb cl la la bl bl bl"),
     "batches_dear_to_take_over": ("host", None, "cl cl cl cl cl bl bl bl"),
+    "a_pool_of_threads": ("loader_workers", "loader_workers", "cl climb cl la la bl bl bl"),
     "contention_without_need": ("gpu", None, "cl cl cl cl cl la la la"),
     "threads_bound_by_the_inte": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
     # The GPU works off a queue while the thread waits: only a quarter of the time is lost, and can be won.

@@ -35,6 +35,9 @@ LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 3.0  # nearly clockwork; burstier th
 # times its own CPU time, and where they are free still a part of it: 13 jobs of 2 to 4 workers on 2 cores, docs/model.md.
 CONTENTION, CONTENTION_ERROR = 1.4, 0.8
 USUAL_WAIT = 0.4  # the same, with cores free
+# A loop that threads feed takes its batches over for nothing, but has to get a core whenever it wakes: 0.6 ms of waiting where
+# all are busy (a pool of 2 to 4 threads on 2 cores, Linux 6.18). While data is short it wakes twice a batch, then once.
+TURN_WAIT_S = 0.3e-3
 CROWDING_ERROR = 1.0  # none in pure Python, twice as much where memory is all that counts
 CROWDED_NOW = 0.3  # chance of finding all cores busy, from which what is seen tells how long it waits for one then
 ANSWER_ERROR = 0.5  # of the waits for a worker's interpreter: while data is short, they overlap with its computing
@@ -126,7 +129,10 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     crowd = inflation(pipeline, (cpu.job_cores + cpu.other_cores) / ranks)
     pipeline = dataclasses.replace(pipeline, prepare_cpu_s=prepare_s / crowd, step_cpu_s=pipeline.step_cpu_s / crowd)
     pipeline = _with_answers(pipeline, rate, blocked / rate)
-    pipeline = _with_contention(pipeline, rate, receive / rate, thread.queue / rate, stopped=stopped)
+    expected_s = CONTENTION * receive / rate
+    if loader.worker_kind == "thread" and thread.turns_per_s is not None:
+        expected_s = max(expected_s, TURN_WAIT_S * thread.turns_per_s / rate)
+    pipeline = _with_contention(pipeline, rate, expected_s, receive / rate, thread.queue / rate, stopped=stopped)
     pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
     return Known(
         pipeline,
@@ -158,11 +164,13 @@ def _with_answers(pipeline: Pipeline, rate: float, blocked_s: float) -> Pipeline
     return dataclasses.replace(pipeline, answer_s=blocked_s / max(one, LEAST_ANSWERS))
 
 
-def _with_contention(pipeline: Pipeline, rate: float, receive_s: float, queue_s: float, *, stopped: bool) -> Pipeline:
+def _with_contention(
+    pipeline: Pipeline, rate: float, expected_s: float, receive_s: float, queue_s: float, *, stopped: bool
+) -> Pipeline:
     """The training thread's waits for a core: some always, and more where all cores are busy.
 
-    Seen where they are busy now; else expected, in proportion to the CPU time of taking a batch over. Where a quota stops the
-    job, what it waits is the quota's, and tells nothing of the cores.
+    Seen where they are busy now; else as expected of what it does then. Where a quota stops the job, what it waits is the
+    quota's, and tells nothing of the cores.
     """
     if not pipeline.workers:
         crowded = all_busy(pipeline, 0.0)
@@ -170,16 +178,15 @@ def _with_contention(pipeline: Pipeline, rate: float, receive_s: float, queue_s:
             return dataclasses.replace(pipeline, step_s=pipeline.step_s + queue_s)
         return dataclasses.replace(pipeline, contention_s=queue_s / crowded)
     crowded = all_busy(pipeline, rate)
-    expected = CONTENTION * receive_s
     if stopped:
-        return dataclasses.replace(pipeline, contention_s=expected)
-    if crowded < CROWDED_NOW or expected <= 0:
-        return dataclasses.replace(pipeline, step_s=pipeline.step_s + queue_s, contention_s=expected)
+        return dataclasses.replace(pipeline, contention_s=expected_s)
+    if crowded < CROWDED_NOW or expected_s <= 0:
+        return dataclasses.replace(pipeline, step_s=pipeline.step_s + queue_s, contention_s=expected_s)
     usual = min(queue_s, USUAL_WAIT * receive_s)
     seen = (queue_s - usual) / crowded
     # What is seen may be the queue of cores that are used up, which more cores would end, and which the network has without
     # it: halfway, as logarithms go, and within bounds.
-    contention = math.sqrt(expected * min(max(seen, expected / 4), expected * 4))
+    contention = math.sqrt(expected_s * min(max(seen, expected_s / 4), expected_s * 4))
     return dataclasses.replace(pipeline, step_s=pipeline.step_s + usual, contention_s=contention)
 
 

@@ -146,7 +146,7 @@ def _queue(pid: int) -> Access:
     name = "Waits for a core (schedstat)"
     files = proc.ThreadFiles(pid, pid)
     try:
-        on_cpu, _ = files.schedule_ns()
+        on_cpu, _, _ = files.schedule()
     finally:
         files.close()
     if not on_cpu:

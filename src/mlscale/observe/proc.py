@@ -101,7 +101,7 @@ class ThreadFiles:
 
     def __init__(self, pid: int, tid: int) -> None:
         self.pid, self.tid = pid, tid
-        self.read_at = -10.0  # when schedule_ns was last asked for, by the caller's clock
+        self.read_at = -10.0  # when schedule was last asked for, by the caller's clock
         base = f"/proc/{pid}/task/{tid}/"
         try:
             self._stat = os.open(base + "stat", os.O_RDONLY)
@@ -121,15 +121,15 @@ class ThreadFiles:
             raise ProcessLookupError(self.tid)
         return chr(text[end + 2])
 
-    def schedule_ns(self) -> tuple[int | None, int | None]:
-        """Cumulative nanoseconds on a CPU, and waiting for one. None where the kernel keeps no schedstat."""
+    def schedule(self) -> tuple[int | None, int | None, int | None]:
+        """Cumulative nanoseconds on a CPU, and waiting for one, and turns on one. None where the kernel keeps no schedstat."""
         if self._schedstat is None:
-            return None, None
+            return None, None, None
         try:
-            on_cpu, waiting, _ = os.pread(self._schedstat, 80, 0).split()
-            return int(on_cpu), int(waiting)
+            on_cpu, waiting, turns = os.pread(self._schedstat, 80, 0).split()
+            return int(on_cpu), int(waiting), int(turns)
         except (OSError, ValueError):
-            return None, None
+            return None, None, None
 
     def syscall(self) -> tuple[int, ...] | None:
         """(number, first three arguments) while blocked; (-1,) in a fault; None while running or where it may not be read."""

@@ -118,17 +118,17 @@ class Watched:
         interpreter, thread = self.interpreter, self.tids.get(tid)
         wait = files.wait()
         place = interpreter.place(thread) if interpreter is not None and thread is not None else None
-        cpu_ns = queue_ns = None
+        cpu_ns = queue_ns = turns = None
         if t - files.read_at >= _SCHEDULE_EVERY_S:  # running totals: they need no look of their own
             files.read_at = t
-            cpu_ns, queue_ns = files.schedule_ns()
+            cpu_ns, queue_ns, turns = files.schedule()
         # The same call from the same instruction of the same frame, a moment later: the same stack and the same wait.
         key = (tid, wait, place)
         known = self._same.get(key)
         if known is not None and t < known[0]:
             _, number, stack, target, codes, addresses, inode = known
             edge = number in _AT_EDGE and bool(addresses) and self._at_edge(addresses[0], place)
-            sample = ThreadSample(t, self.pid, tid, "S", cpu_ns, queue_ns, number, target, stack, None, edge)
+            sample = ThreadSample(t, self.pid, tid, "S", cpu_ns, queue_ns, number, target, stack, None, edge, turns)
         else:
             state, call = files.state_and_call(wait)
             codes, addresses = (), []
@@ -153,7 +153,7 @@ class Watched:
             edge = bool(addresses) and self._at_edge(addresses[0], place)
             edge = edge and (state == "R" or (call is not None and call[0] in _AT_EDGE))
             sample = ThreadSample(
-                t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved, edge
+                t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved, edge, turns
             )
         self._recorder.add(sample)
         if inode is not None and target is not None:

@@ -71,6 +71,14 @@ class Totals:
         return next((float(s.values[key]) for s in reversed(self.machine) if key in s.values), None)
 
 
+def turns_per_s(samples: Sequence[ThreadSample]) -> float | None:
+    """How often a thread was given a core, a second. None where unknown."""
+    told = [(s.t, s.turns) for s in samples if s.turns is not None]
+    if len(told) < 2 or told[-1][0] <= told[0][0]:
+        return None
+    return (told[-1][1] - told[0][1]) / (told[-1][0] - told[0][0])
+
+
 def thread_shares(samples: Sequence[ThreadSample], spans: Sequence[Span]) -> tuple[float, float] | None:
     """Share of a thread's time on a CPU and in the run queue, from the kernel's own exact totals. None where unknown."""
     cpu = [(s.t, s.cpu_ns / 1e9) for s in samples if s.cpu_ns is not None]

@@ -121,6 +121,7 @@ class TrainingThread:
     # being blocked meanwhile, until a worker that computes has its interpreter free to hand the batch out.
     receive: float = 0.0
     receive_wait: float = 0.0
+    turns_per_s: float | None = None  # how often it was given a core
     # The GPU works while the thread waits for data, saves or exchanges: kernels were launched ahead. Part of these three.
     overlap: float = 0.0
     functions: tuple[FunctionShare, ...] = ()  # largest first

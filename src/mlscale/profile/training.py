@@ -17,7 +17,7 @@ from mlscale.profile.activity import (
     user_frame,
     waits_for_the_interpreter,
 )
-from mlscale.profile.counters import thread_shares
+from mlscale.profile.counters import thread_shares, turns_per_s
 from mlscale.profile.job import FunctionShare, TrainingThread
 from mlscale.profile.timeline import Span, runs
 from mlscale.profile.torn import mended
@@ -196,6 +196,7 @@ def divide(
         queue=runs_share * (1 - on_core),
         queue_data=(1 - on_core) * sum_of(lambda look: look.what in _DATA and look.sample.state == "R"),
         gil=min(host, share("gil")),
+        turns_per_s=turns_per_s([look.sample for look in looks]),
         overlap=_overlap(gpu_busy, rest, len(looks)),
         functions=_functions(looks, weights, step_is_sure, inline),
         stacks_seen=any(look.stack for look in looks),

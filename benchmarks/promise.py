@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.ending import end_with_its_jobs
 from benchmarks.settings import Setting, settings
 from benchmarks.slowdown import ALONE_S, median_with_interval, slowdown
-from tests.running import diagnose, job, rows_of
+from tests.running import diagnose, job, rate_of, rows_of
 from tests.virtual_nvml.gpu import build_driver, make_state
 
 from mlscale import recording as recordings
@@ -95,10 +95,9 @@ def measure(command: list[str], scratch: Path, gpu: dict[str, str], ready: int) 
     """Samples per second by the job's own count."""
     log = scratch / f"after{time.monotonic_ns()}"
     with job(command, log, ready_steps=ready, **gpu):
-        first = rows_of(log)[-1]
+        so_far = len(rows_of(log))
         time.sleep(MEASURE_S)
-        last = rows_of(log)[-1]
-    return (last["samples"] - first["samples"]) / (last["t"] - first["t"])
+        return rate_of(rows_of(log)[so_far - 1 :])
 
 
 def off(result: Result) -> float | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlscale.ladder.case import move_to_workers
-from mlscale.model.whatif import CONTENTION, LEAST_TAKE_OVER_S, TAKE_OVER_SHARE, Known, pipeline_of
+from mlscale.model.whatif import CONTENTION, FEW_LOOKS, LEAST_TAKE_OVER_S, TAKE_OVER_SHARE, Known, pipeline_of
 from mlscale.profile.build import build_profile
 from mlscale.profile.job import JobProfile
 from mlscale.recording import read
@@ -50,7 +50,10 @@ def test_taking_over_is_never_more_than_all_that_the_thread_computes() -> None:
 def test_without_a_quota_looks_tell_it() -> None:
     profile = profile_of("too_many_workers")
     assert profile.cpu is not None and not profile.cpu.throttled
-    assert modelled(profile, receive=0.0).pipeline.contention_s < modelled(profile).pipeline.contention_s
+    assert profile.training is not None
+    less = profile.training.receive * 0.6
+    assert less * profile.training.samples >= FEW_LOOKS
+    assert modelled(profile, receive=less).pipeline.contention_s < modelled(profile).pipeline.contention_s
 
 
 def test_a_loop_that_threads_feed_waits_for_a_core_whenever_it_wakes() -> None:
@@ -61,3 +64,16 @@ def test_a_loop_that_threads_feed_waits_for_a_core_whenever_it_wakes() -> None:
     unknown = modelled(profile, turns_per_s=None)
     assert unknown.pipeline.contention_s < 0.2 * known.pipeline.contention_s
     assert move_to_workers(unknown, 2).value > 1.75
+
+
+@pytest.mark.parametrize("name", ["a_throttled_disk_2", "a_throttled_disk_through"])
+def test_batches_too_rare_for_looks_are_taken_over_all_the_same(name: str) -> None:
+    """Two batches a second: no look sees one taken over, but the loop will do little else once the disk keeps up."""
+    profile = profile_of(name)
+    thread, demand = profile.training, profile.demand
+    assert thread is not None and demand is not None and thread.receive * thread.samples < FEW_LOOKS
+    pipeline = modelled(profile, receive=0.0).pipeline
+    usual = max(TAKE_OVER_SHARE * pipeline.prepare_cpu_s, LEAST_TAKE_OVER_S)
+    blocked = (1 - thread.data + thread.queue_data) / demand.batches_per_s
+    assert pipeline.step_s - blocked == pytest.approx(min(usual, thread.cpu / demand.batches_per_s), rel=0.15)
+    assert modelled(profile, receive=0.0, cpu=0.0).pipeline.step_s == pytest.approx(blocked)

@@ -22,6 +22,7 @@ TAKE_OVER_SHARE = 0.06  # of the preparation's CPU time: what the training threa
 # here by benchmarks/hand_over.py, docs/model.md.
 LEAST_TAKE_OVER_S = 0.8e-3  # of the training thread
 LEAST_HAND_OVER_S = 0.6e-3  # of a worker's CPU time
+FEW_LOOKS = 10  # at taking over: fewer tell its share no better than to a third
 DEFAULT_PREFETCH = 2  # torch.utils.data.DataLoader's
 GIL_BOUND = 0.1  # share of a thread's time spent waiting for the lock, from which it bounds the loader
 # Squared coefficient of variation of a batch's preparation and of the step, mean of both. A batch is a sum over its
@@ -90,18 +91,21 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     # The rank that waits least for the others sets the pace: what the others wait for is its data.
     slowest = min(profile.job.ranks, key=lambda rank: rank.communication, default=None)
     data = thread.data if slowest is None else slowest.data
-    # Everything but waiting for data: also taking a batch over, and waiting for a core with a batch at hand.
-    outside = 1 - data + thread.receive + thread.queue_data
     receive, blocked = thread.receive, thread.receive_wait
+    least_s = LEAST_TAKE_OVER_S if profile.demand is not None else 0.0
+    usual = min(thread.cpu, max(TAKE_OVER_SHARE * prepare_s, least_s) * rate)
+    stopped = count > 0 and cpu.throttled
+    if count and loader.worker_kind == "process" and not stopped and receive * thread.samples < FEW_LOOKS:
+        receive = max(receive, usual)  # too rare for looks while data is short; no longer so once it is not
+    # Everything but waiting for data: also taking a batch over, and waiting for a core with a batch at hand.
+    outside = 1 - data + receive + thread.queue_data
     if thread.overlap:
         # The GPU and the thread work side by side: the slower of both is the step. Taking over waits beside the GPU's work.
         outside = max(1 - data + thread.overlap, outside)
         receive = blocked = 0.0
-    stopped = count > 0 and cpu.throttled
     if stopped:
         # Looks see a thread where the quota stopped it, not where it computes: what taking over usually takes says more.
-        least_s = LEAST_TAKE_OVER_S if profile.demand is not None else 0.0
-        receive = min(thread.cpu, max(TAKE_OVER_SHARE * prepare_s, least_s) * rate)
+        receive = usual
     wanting = thread.cpu + thread.queue
     if count and workers is not None:
         wanting += count * (workers.compute + workers.run_queue)

@@ -77,3 +77,17 @@ def test_batches_too_rare_for_looks_are_taken_over_all_the_same(name: str) -> No
     blocked = (1 - thread.data + thread.queue_data) / demand.batches_per_s
     assert pipeline.step_s - blocked == pytest.approx(min(usual, thread.cpu / demand.batches_per_s), rel=0.15)
     assert modelled(profile, receive=0.0, cpu=0.0).pipeline.step_s == pytest.approx(blocked)
+
+
+def test_where_the_gpu_counts_its_busy_time_the_step_errs_by_the_ends_of_the_window() -> None:
+    """A share of a tenth, in looks, is unsure by an eighth; a window of thirty batches, of two workers, by a twentieth."""
+    profile = profile_of("a_throttled_disk_2")
+    counted, unseen = (
+        modelled(profile),
+        modelled(dataclasses.replace(profile, host=dataclasses.replace(profile.host, gpus=()))),
+    )
+    assert counted.step_error < 0.6 * unseen.step_error
+    short = dataclasses.replace(
+        profile, window=dataclasses.replace(profile.window, steady_s=profile.window.steady_s / 2)
+    )
+    assert counted.step_error < modelled(short).step_error < unseen.step_error

@@ -14,6 +14,9 @@ from mlscale.profile.job import Cpu, JobProfile
 MODEL_ERROR = 0.04  # of the network itself, 90 %: largest error at 1 to 24 workers in research/diagnosing.md, section 8
 CPU_ERROR = 0.05  # of CPU seconds per batch, when more workers share caches and memory
 MIN_SHARE_ERROR = 0.01
+SAME_SHARE = 1e-3  # of the time: the step is the GPU's busy share, which was taken for it
+# Of what a window's ends cut off, 90 %: the difference of two ends, each anywhere in a burst.
+EDGE_ERROR = 0.68
 # A worker also puts its batch into shared memory, which a loop that loads its own data does not: 1.02 to 1.38 times the
 # CPU time in the example job, small tensors to large (docs/model.md); the size of a batch cannot be seen from outside.
 HAND_OVER_COST, HAND_OVER_ERROR = 1.2, 0.18
@@ -142,7 +145,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         pipeline,
         CPU_ERROR,
         relative_error(io_share, looks),
-        relative_error(max(1e-3, outside), thread.samples),
+        _step_error(profile, outside, rate * profile.window.steady_s),
         inline=not count,
         lock_s=thread.gil / rate,
         timed=profile.demand is not None,
@@ -238,6 +241,20 @@ def relative_error(share: float, looks: int) -> float:
     """Relative 90 % error of a share seen in so many looks; half the binomial one, for looks are spread evenly."""
     share = min(max(share, 1e-3), 1.0)
     return 0.5 * 1.645 * math.sqrt((1 - share) / (share * looks)) + MIN_SHARE_ERROR
+
+
+def _step_error(profile: JobProfile, outside: float, batches: float) -> float:
+    """Relative 90 % error of the step. Where it is the GPU's own busy time, which is counted, it errs by what the window's ends
+    cut off: up to one batch of each worker, for they give them in bursts. Else by the looks."""
+    thread, loader = profile.training, profile.job.loader
+    if thread is None or loader is None:
+        return 1.0
+    by_looks = relative_error(max(1e-3, outside), thread.samples)
+    busy = [gpu.busy_fraction for gpu in profile.host.gpus if gpu.busy_fraction is not None]
+    counted = bool(busy) and abs(sum(busy) / len(busy) - thread.step) < SAME_SHARE and not thread.overlap
+    if not counted or profile.demand is None:
+        return by_looks
+    return min(by_looks, MIN_SHARE_ERROR + max(1, loader.workers) / batches * EDGE_ERROR)
 
 
 def speedup(known: Known, change: Change, *, extra_error: float = 0.0, cores_error: float = 0.0) -> SpeedUp:

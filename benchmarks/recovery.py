@@ -155,7 +155,7 @@ def settings(scratch: Path) -> list[Switched]:
     cores, store = ("preprocessing",), ("storage",)
     return [
         Switched("images", "CPU quota of half a core", cores, images(60), lambda pid: moved("cpu", quota, pid)),
-        Switched("larger images", "pinned to one core", cores, images(60, "--image-size", "700"), one_core),
+        Switched("larger images", "pinned to one core", cores, images(60, "--image-size", "850"), one_core),
         Switched(
             "files",
             "disk throttled to 25 MB/s",

@@ -14,7 +14,7 @@ AHEAD = 4
 
 
 def main() -> None:
-    args = options()
+    args = options(sleeps=1)  # a step is so many waits, one after the other
     packed = [
         zlib.compress(np.random.default_rng(seed).integers(0, 8, 500_000, dtype=np.uint8).tobytes())
         for seed in range(20)
@@ -23,7 +23,7 @@ def main() -> None:
     def prepare(number: int) -> list[bytes]:
         return [zlib.decompress(packed[(number + k) % len(packed)])[:100] for k in range(8)]
 
-    step, counts = accelerator(args.step_ms), Counts(args.log)
+    step, counts = accelerator(args.step_ms / args.sleeps), Counts(args.log)
     with ThreadPoolExecutor(args.workers) as pool:
         ahead = collections.deque(pool.submit(prepare, number) for number in range(AHEAD))
         number = AHEAD
@@ -33,7 +33,8 @@ def main() -> None:
             waited = time.monotonic() - asked
             ahead.append(pool.submit(prepare, number))
             number += 1
-            step()
+            for _ in range(args.sleeps):
+                step()
             counts.add(len(batch), waited)
 
 

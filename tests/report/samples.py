@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from mlscale.ladder.result import Diagnosis, NextStep, RungResult, SpeedUp, Verdict
+from mlscale.ladder.result import Diagnosis, NextStep, RungResult, Verdict
 from mlscale.measure import Measurement, Missing
+from mlscale.model.speedup import SpeedUp
 from mlscale.profile.job import (
     Cpu,
     FunctionShare,

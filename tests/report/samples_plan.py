@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import samples
 
-from mlscale.ladder.result import NextStep, SpeedUp, Verdict
+from mlscale.ladder.result import NextStep, Verdict
 from mlscale.measure import Measurement
+from mlscale.model.speedup import SpeedUp
 from mlscale.report.diff import Diff, diff_of
 from mlscale.report.recommendation import Candidate, Cost, Goal, Interval, Recommendation
 from mlscale.report.report import Report, Tool

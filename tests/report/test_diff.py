@@ -11,8 +11,8 @@ import pytest
 import samples
 import samples_plan
 
-from mlscale.ladder.result import SpeedUp
 from mlscale.measure import Measurement, exact
+from mlscale.model.speedup import SpeedUp
 from mlscale.report import json as report_json
 from mlscale.report.diff import diff_of, ratio
 from mlscale.report.document_diff import headline

@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 import samples
 
-from mlscale.ladder.result import SpeedUp
 from mlscale.measure import Measurement
+from mlscale.model.speedup import SpeedUp
 from mlscale.report import json as report_json
 from mlscale.report.build import build_report
 from mlscale.report.diff import Diff

@@ -6,9 +6,10 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from mlscale.ladder.result import Bottleneck, SpeedUp
+from mlscale.ladder.result import Bottleneck
 from mlscale.measure import value_of
 from mlscale.model.pipeline import Pipeline, best_workers, throughput, with_workers
+from mlscale.model.speedup import SpeedUp
 from mlscale.model.whatif import (
     CONTENTION,
     HAND_OVER_COST,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from mlscale.ladder.case import WORTH, Case, is_kept, without_workers
-from mlscale.ladder.result import Bottleneck, NextStep, RungResult, SpeedUp
+from mlscale.ladder.result import Bottleneck, NextStep, RungResult
 from mlscale.ladder.rungs.data_store import describe
 from mlscale.ladder.rungs.trim_preprocessing import heaviest
 from mlscale.ladder.wording import cores, count, pct, place, programs
+from mlscale.model.speedup import SpeedUp
 from mlscale.model.whatif import relative_error, speedup
 from mlscale.profile.job import FunctionShare
 

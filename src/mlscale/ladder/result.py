@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mlscale.model.speedup import SpeedUp
+
 RungName = Literal[
     "cpu_to_gpu",
     "loader_workers",
@@ -28,15 +30,6 @@ Bottleneck = Literal[
     "none",
     "inconclusive",
 ]
-
-
-@dataclass(frozen=True)
-class SpeedUp:
-    """Throughput after a step over throughput now, with a 90 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

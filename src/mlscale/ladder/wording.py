@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlscale.ladder.result import SpeedUp
+from mlscale.model.speedup import SpeedUp
 from mlscale.profile.job import Cpu, FunctionShare
 
 

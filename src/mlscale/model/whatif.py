@@ -7,15 +7,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mlscale.ladder.result import SpeedUp
 from mlscale.model.pipeline import Pipeline, all_busy, inflation, taking_over_s, throughput
+from mlscale.model.speedup import SpeedUp
 from mlscale.profile.job import Cpu, JobProfile
 
 MODEL_ERROR = 0.04  # of the network itself, 90 %: largest error at 1 to 24 workers in research/diagnosing.md, section 8
 CPU_ERROR = 0.05  # of CPU seconds per batch, when more workers share caches and memory
 MIN_SHARE_ERROR = 0.01
 SAME_SHARE = 1e-3  # of the time: the step is the GPU's busy share, which was taken for it
-# Of what a window's ends cut off, 90 %: the difference of two ends, each anywhere in a burst.
+# Of a burst of batches, what the window's ends cut off, 90 %: the difference of two ends, each anywhere in it (triangular).
 EDGE_ERROR = 0.68
 # A worker also puts its batch into shared memory, which a loop that loads its own data does not: 1.02 to 1.38 times the
 # CPU time in the example job, small tensors to large (docs/model.md); the size of a batch cannot be seen from outside.
@@ -39,9 +39,11 @@ LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 3.0  # nearly clockwork; burstier th
 # times its own CPU time, and where they are free still a part of it: 13 jobs of 2 to 4 workers on 2 cores, docs/model.md.
 CONTENTION, CONTENTION_ERROR = 1.4, 0.8
 USUAL_WAIT = 0.4  # the same, with cores free
-# A loop that threads feed takes its batches over for nothing, but has to get a core whenever it wakes: 0.6 ms of waiting where
-# all are busy (a pool of 2 to 4 threads on 2 cores, Linux 6.18). While data is short it wakes twice a batch, then once.
-TURN_WAIT_S = 0.3e-3
+# A loop that threads feed takes its batches over for nothing, but where all cores are busy it waits for one when it wakes: so
+# long after long sleeps, and not at all after short ones. Measured by benchmarks/wakes.py, docs/model.md.
+TURN_WAIT_S, SHORT_SLEEP_S, LONG_SLEEP_S = 0.6e-3, 1e-3, 5e-3
+OWN_TURNS = 0.5  # of a loop's turns, while data is short: the others end its waits for data, which will be there
+TURNS_ERROR = 2.0  # a third of it to three times as much: so far loops and pools differ
 CROWDING_ERROR = 1.0  # none in pure Python, twice as much where memory is all that counts
 CROWDED_NOW = 0.3  # chance of finding all cores busy, from which what is seen tells how long it waits for one then
 ANSWER_ERROR = 0.5  # of the waits for a worker's interpreter: while data is short, they overlap with its computing
@@ -136,9 +138,11 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     crowd = inflation(pipeline, (cpu.job_cores + cpu.other_cores) / ranks)
     pipeline = dataclasses.replace(pipeline, prepare_cpu_s=prepare_s / crowd, step_cpu_s=pipeline.step_cpu_s / crowd)
     pipeline = _with_answers(pipeline, rate, blocked / rate)
-    expected_s = CONTENTION * receive / rate
+    expected_s, contention_error = CONTENTION * receive / rate, CONTENTION_ERROR
     if loader.worker_kind == "thread" and thread.turns_per_s is not None:
-        expected_s = max(expected_s, TURN_WAIT_S * thread.turns_per_s / rate)
+        at_turns_s = waits_at_turns(thread.turns_per_s) / rate
+        if at_turns_s > expected_s:
+            expected_s, contention_error = at_turns_s, TURNS_ERROR
     pipeline = _with_contention(pipeline, rate, expected_s, receive / rate, thread.queue / rate, stopped=stopped)
     pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
     return Known(
@@ -146,6 +150,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         CPU_ERROR,
         relative_error(io_share, looks),
         _step_error(profile, outside, rate * profile.window.steady_s),
+        contention_error,
         inline=not count,
         lock_s=thread.gil / rate,
         timed=profile.demand is not None,
@@ -169,6 +174,13 @@ def _with_answers(pipeline: Pipeline, rate: float, blocked_s: float) -> Pipeline
         return pipeline
     one = taking_over_s(dataclasses.replace(pipeline, answer_s=1.0), rate)
     return dataclasses.replace(pipeline, answer_s=blocked_s / max(one, LEAST_ANSWERS))
+
+
+def waits_at_turns(turns_per_s: float) -> float:
+    """Share of the time that a loop which threads feed will wait for a core, where all are busy, by its turns on one now."""
+    sleep_s = 1 / max(turns_per_s, 1e-3)
+    long = (sleep_s - SHORT_SLEEP_S) / (LONG_SLEEP_S - SHORT_SLEEP_S)
+    return OWN_TURNS * turns_per_s * TURN_WAIT_S * min(1.0, max(0.0, long))
 
 
 def _with_contention(

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import get_args
 
 from mlscale.ladder.case import WORTH
-from mlscale.ladder.result import Bottleneck, NextStep, RungName, RungResult, SpeedUp, Status, Verdict
+from mlscale.ladder.result import Bottleneck, NextStep, RungName, RungResult, Status, Verdict
 from mlscale.ladder.rungs import RUNGS as LADDER
 from mlscale.model.estimate import Z_90
+from mlscale.model.speedup import SpeedUp
 from mlscale.plan.price import has_goal
 from mlscale.plan.result import Candidate, Goal, Interval
 from mlscale.plan.setup import Case, Plan, RungPlan

@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 import mlscale
-from mlscale.ladder.result import Diagnosis, SpeedUp
+from mlscale.ladder.result import Diagnosis
 from mlscale.measure import Measured, Measurement, Missing
+from mlscale.model.speedup import SpeedUp
 from mlscale.profile.job import JobProfile
 from mlscale.profile.series import Series
 from mlscale.report.clean import scrub

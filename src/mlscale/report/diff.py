@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import mlscale
-from mlscale.ladder.result import NextStep, SpeedUp, Verdict
+from mlscale.ladder.result import NextStep, Verdict
 from mlscale.measure import Measurement
+from mlscale.model.speedup import SpeedUp
 from mlscale.profile.job import Loader
 from mlscale.report import words
 from mlscale.report.report import MEASUREMENTS, Report, Tool

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mlscale.ladder.result import SpeedUp
 from mlscale.measure import Measurement
+from mlscale.model.speedup import SpeedUp
 from mlscale.report import words
 from mlscale.report.charts import Bar, Bars, Part, Range, Ranges
 from mlscale.report.document import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mlscale.ladder.result import SpeedUp
 from mlscale.measure import Measurement
+from mlscale.model.speedup import SpeedUp
 
 # Wording only: no decision rests on these.
 _CONFIDENCE = ((0.9, "high"), (0.7, "good"), (0.5, "moderate"), (0.0, "low"))

@@ -4,11 +4,12 @@ import dataclasses
 import math
 
 from mlscale.ladder.case import COMPANY, WORTH, Case, without_company
-from mlscale.ladder.result import RungResult, SpeedUp
+from mlscale.ladder.result import RungResult
 from mlscale.ladder.rung import Rung, Threshold
 from mlscale.ladder.wording import cores, count, pct, place, programs
 from mlscale.model.estimate import Z_90
 from mlscale.model.pipeline import Pipeline, best_workers
+from mlscale.model.speedup import SpeedUp
 from mlscale.model.whatif import Known, speedup
 from mlscale.profile.images import AREA_RATIO
 from mlscale.profile.job import Cpu, FunctionShare

@@ -267,13 +267,26 @@ def test_one_core(tmp_path: Path, gpu: dict[str, str]) -> None:
 def test_threads_bound_by_the_interpreter_lock(tmp_path: Path, gpu: dict[str, str]) -> None:
     log = tmp_path / "log"
     with job(
-        [*JOBS, "threads", "--workers", "4", "--cpu-ms", "6", "--step-ms", "20"], log, ready_steps=10, **gpu
+        [*JOBS, "threads", "--workers", "4", "--cpu-ms", "12", "--step-ms", "20"], log, ready_steps=10, **gpu
     ) as pid:
         seen = diagnose(pid, log, **gpu)
     assert seen.verdict == "preprocessing"
     assert "GIL" in seen.report["verdict"]["headline"]
     assert seen.truth is not None
     assert seen.value("data_wait_fraction") == pytest.approx(seen.truth.data_wait_fraction, abs=WAIT_WITHIN)
+
+
+def test_threads_that_are_ahead_and_hold_the_lock(tmp_path: Path, gpu: dict[str, str]) -> None:
+    log = tmp_path / "log"
+    with job(
+        [*JOBS, "threads", "--workers", "4", "--cpu-ms", "3", "--step-ms", "20"], log, ready_steps=10, **gpu
+    ) as pid:
+        seen = diagnose(pid, log, **gpu)
+    assert seen.verdict == "preprocessing"
+    assert "GIL" in seen.report["verdict"]["headline"]
+    # A batch is always there: to let go of the last one, the loop gives the lock away, and waits to have it back.
+    assert seen.truth is not None
+    assert seen.value("data_wait_fraction") <= seen.truth.data_wait_fraction + WAIT_WITHIN
 
 
 def test_a_healthy_job_after_a_slow_start(tmp_path: Path, gpu: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from mlscale.profile.job import FunctionShare
 
 MOST_LAG = 0.95  # a promise beyond a factor of twenty would be none
 DEAR = 0.05  # of the time spent on taking batches over, from which it is worth telling
+LOCK = 0.02  # of the time spent on waiting for the interpreter lock, from which it is worth telling
 SELF_MADE_ERROR = 0.05  # of a promise about code that is taken out of the loop
 
 
@@ -90,6 +91,7 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
     profile, thread = case.profile, case.profile.training
     if thread is None:
         return (profile.not_steady_reason,) if profile.not_steady_reason else ()
+    lock = f" ({pct(thread.gil)} waiting for the GIL)" if thread.gil >= LOCK else ""
     found = [
         "The training thread's time: "
         + ", ".join(
@@ -97,7 +99,7 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
             for name, label in (
                 ("data", "loading data" if case.inline else "waiting for data"),
                 ("step", "in the step"),
-                ("host", "in other host work"),
+                ("host", f"in other host work{lock}"),
                 ("save", "saving"),
                 ("communication", "waiting for other ranks"),
             )

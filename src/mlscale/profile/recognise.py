@@ -139,11 +139,24 @@ def loader_of(
         seen = {sample.stack for key in main.values() for sample in by_thread.get(key, []) if sample.stack is not None}
         if any(on_stack(recording.stacks[stack], OWN.waits) for stack in seen):
             return OWN, Loader(OWN.id, OWN.label, OWN.worker_kind, 0)
+        if _threads_feed(recording, main, by_thread):
+            return THREADS, Loader(THREADS.id, THREADS.label, THREADS.worker_kind, 0)
         return None, None
     kind = by_id[tally.most_common(1)[0][0]]
     if kind is PROCESSES:
         kind = THREADS  # the same waits, without processes: a pool of threads
     return kind, Loader(kind.id, kind.label, kind.worker_kind, 0)
+
+
+def _threads_feed(
+    recording: Recording,
+    main: Mapping[int, tuple[int, int]],
+    by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]],
+) -> bool:
+    """Whether another thread of a training process waits for room in a queue: it is ahead of the loop, which never waits."""
+    others = (looks for key, looks in by_thread.items() if key[0] in main and key != main[key[0]])
+    stacks = {sample.stack for looks in others for sample in looks if sample.stack is not None}
+    return any(on_stack(recording.stacks[number], _PUTS) for number in stacks)
 
 
 def own_places(loader: Loader | None) -> tuple[Where, ...]:

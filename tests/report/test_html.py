@@ -153,7 +153,7 @@ def test_the_first_screen_answers() -> None:
         "high confidence (97%)",
         "num_workers=2",
         "1.83×",
-        "1.71 – 1.96×",
+        "1.72 – 1.94×",
     ):
         assert said in header[1]
 

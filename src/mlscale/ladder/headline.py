@@ -16,7 +16,7 @@ from mlscale.profile.job import FunctionShare
 MOST_LAG = 0.95  # a promise beyond a factor of twenty would be none
 DEAR = 0.05  # of the time spent on taking batches over, from which it is worth telling
 LOCK = 0.02  # of the time spent on waiting for the interpreter lock, from which it is worth telling
-SELF_MADE_ERROR = 0.05  # of a promise about code that is taken out of the loop
+SELF_MADE_ERROR = 0.03  # of a promise about code that is taken out of the loop
 
 
 def headline(case: Case, bottleneck: Bottleneck) -> str:

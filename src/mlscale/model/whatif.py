@@ -11,8 +11,9 @@ from mlscale.model.pipeline import Pipeline, all_busy, inflation, taking_over_s,
 from mlscale.model.speedup import SpeedUp
 from mlscale.profile.job import Cpu, JobProfile
 
-MODEL_ERROR = 0.04  # of the network itself, 90 %: largest error at 1 to 24 workers in research/diagnosing.md, section 8
-CPU_ERROR = 0.05  # of CPU seconds per batch, when more workers share caches and memory
+# Errors are 90 %. Those of the model's parts are calibrated: 101 promises against what happened, docs/model.md "Errors".
+MODEL_ERROR = 0.03  # of the network itself
+CPU_ERROR = 0.04  # of CPU seconds per batch, when more workers share caches and memory
 MIN_SHARE_ERROR = 0.01
 SAME_SHARE = 1e-3  # of the time: the step is the GPU's busy share, which was taken for it
 # Of a burst of batches, what the window's ends cut off, 90 %: the difference of two ends, each anywhere in it (triangular).
@@ -37,16 +38,16 @@ RATE_SPREAD = 0.03  # of the model's rate at the true demands, which are seen wi
 LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 3.0  # nearly clockwork; burstier than exponential times
 # Taking a batch over is a row of short runs and answers. Where it finds the cores busy it waits for one, in all this many
 # times its own CPU time, and where they are free still a part of it: 13 jobs of 2 to 4 workers on 2 cores, docs/model.md.
-CONTENTION, CONTENTION_ERROR = 1.4, 0.8
+CONTENTION, CONTENTION_ERROR = 1.4, 0.5
 USUAL_WAIT = 0.4  # the same, with cores free
 # A loop that threads feed takes its batches over for nothing, but where all cores are busy it waits for one when it wakes: so
 # long after long sleeps, and not at all after short ones. Measured by benchmarks/wakes.py, docs/model.md.
 TURN_WAIT_S, SHORT_SLEEP_S, LONG_SLEEP_S = 0.6e-3, 1e-3, 5e-3
 OWN_TURNS = 0.5  # of a loop's turns, while data is short: the others end its waits for data, which will be there
-TURNS_ERROR = 2.0  # a third of it to three times as much: so far loops and pools differ
-CROWDING_ERROR = 1.0  # none in pure Python, twice as much where memory is all that counts
+TURNS_ERROR = 1.0  # half of it to twice as much: so far loops and pools differ
+CROWDING_ERROR = 0.5  # less in pure Python, more where memory is all that counts
 CROWDED_NOW = 0.3  # chance of finding all cores busy, from which what is seen tells how long it waits for one then
-ANSWER_ERROR = 0.5  # of the waits for a worker's interpreter: while data is short, they overlap with its computing
+ANSWER_ERROR = 0.25  # of the waits for a worker's interpreter: while data is short, they overlap with its computing
 MOSTLY = 0.5
 LEAST_ANSWERS = 0.25  # of the batches: from fewer waits, no more is concluded
 BESIDE = 0.05  # share of the cores from which others are company
@@ -269,8 +270,18 @@ def _step_error(profile: JobProfile, outside: float, batches: float) -> float:
     return min(by_looks, MIN_SHARE_ERROR + max(1, loader.workers) / batches * EDGE_ERROR)
 
 
-def speedup(known: Known, change: Change, *, extra_error: float = 0.0, cores_error: float = 0.0) -> SpeedUp:
-    """Throughput after `change` over throughput now. Each part's error is carried through the model by itself."""
+def speedup(
+    known: Known,
+    change: Change,
+    *,
+    extra_error: float = 0.0,
+    cores_error: float = 0.0,
+    at_bounds: tuple[Change, ...] = (),
+) -> SpeedUp:
+    """Throughput after `change` over throughput now. Each part's error is carried through the model by itself.
+
+    `at_bounds`: the change at the lower and at the upper bound (90 %) of its own size, where that is an estimate.
+    """
     base = known.pipeline
     value = _ratio(base, change)
     squares = (value * math.hypot(MODEL_ERROR, extra_error)) ** 2
@@ -288,6 +299,7 @@ def speedup(known: Known, change: Change, *, extra_error: float = 0.0, cores_err
         for sign in (1 + error, 1 / (1 + error)):
             moved = dataclasses.replace(base, **{part: getattr(base, part) * sign})
             squares += ((_ratio(moved, change) - value) ** 2) / 2
+    squares += sum((_ratio(base, bound) - value) ** 2 / 2 for bound in at_bounds)
     half = math.sqrt(squares)
     low = max(0.05, value - half)
     # A step that can do no harm is not promised to.

@@ -87,7 +87,7 @@ DATA_STORE = Rung(
             f"{COMING_IN:.0%} of the waits see an answer trickle in, below {ONE_CONNECTION_BYTES_PER_S / 1e6:g} MB/s each",
             "AWS: one request carries 85 to 90 MB/s from S3",
         ),
-        Threshold("error of the promise", f"{FAST_STORE_ERROR:.0%}", "target of research/diagnosing.md, section 8"),
+        Threshold("error of the promise", f"{FAST_STORE_ERROR:.0%}", 'calibrated: docs/model.md, "Errors"'),
     ),
     advice=ADVICE,
     citation=CITATION,

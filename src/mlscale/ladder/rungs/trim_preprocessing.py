@@ -10,13 +10,13 @@ from mlscale.ladder.wording import cores, count, pct, place, programs
 from mlscale.model.estimate import Z_90
 from mlscale.model.pipeline import Pipeline, best_workers
 from mlscale.model.speedup import SpeedUp
-from mlscale.model.whatif import Known, speedup
+from mlscale.model.whatif import Change, Known, speedup
 from mlscale.profile.images import AREA_RATIO
 from mlscale.profile.job import Cpu, FunctionShare
 
 CITATION = 'White paper, "Distributed Computation Frameworks": only necessary processes; reduce images beforehand'
 EVIDENCE = ("worker_cpu_fraction", "prep_cpu_seconds_per_sample", "cpu_used_cores", "cpu_limit_cores")
-TRIM_ERROR = 0.12  # of a promise about smaller images: decoding is near to linear in pixels, not quite
+TRIM_ERROR = 0.12  # of the CPU time that smaller images take: decoding is near to linear in pixels, not quite
 TOO_MANY = 0.25  # of a worker's time in the run queue: workers stand in each other's way
 ADVICE = (
     "Do once, before training, what is the same in every epoch: decode, resize, tokenise; store what the model takes.",
@@ -119,14 +119,15 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
         share = oversized.decode_share + oversized.resize_share
         left = 1 - share * (1 - ratio)
         seen = Z_90 * math.sqrt(share * (1 - share) / max(oversized.looks, 1)) * (1 - ratio) / left
+        error = math.hypot(TRIM_ERROR, seen)
         actions.append(
             f"Store the images at {used[0]}x{used[1]} pixels: they are {stored[0]}x{stored[1]} and are shrunk each time"
         )
         if known is not None and gain is None:
             gain = speedup(
                 known,
-                lambda p: dataclasses.replace(p, prepare_cpu_s=p.prepare_cpu_s * left),
-                extra_error=math.hypot(TRIM_ERROR, seen),
+                _preparing(left),
+                at_bounds=(_preparing(left * (1 + error)), _preparing(left / (1 + error))),
             )
     if (
         case.best_workers is not None
@@ -146,6 +147,11 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
     if not actions:
         actions.append("Do once, before training, what is the same in every epoch")
     return gain, tuple(actions)
+
+
+def _preparing(left: float) -> Change:
+    """Preparation that takes this part of its CPU time."""
+    return lambda p: dataclasses.replace(p, prepare_cpu_s=p.prepare_cpu_s * left)
 
 
 def lifted(pipeline: Pipeline, cpu: Cpu, cores_then: float) -> Pipeline:
@@ -170,7 +176,7 @@ TRIM_PREPROCESSING = Rung(
         Threshold("stored larger than used", f"{AREA_RATIO:g} times the pixels", "1.4 times the edge: decoding halves"),
         Threshold("other programs named from", f"{COMPANY:.0%} of the cores", "less is any machine's own work"),
         Threshold("too many workers", f"{TOO_MANY:.0%} of a worker's time in the run queue", "schedstat"),
-        Threshold("error of the promise", f"{TRIM_ERROR:.0%}", "decoding is near to linear in pixels, not quite"),
+        Threshold("error of the CPU time left", f"{TRIM_ERROR:.0%}", "decoding is near to linear in pixels, not quite"),
     ),
     advice=ADVICE,
     citation=CITATION,

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.ending import end_with_its_jobs
 from benchmarks.jobs import audio, columns, shards, small
-from benchmarks.promise import advised, hidden_prints, inside, measure, off
+from benchmarks.promise import advised, hidden_prints, inside, measure, off, read
 from benchmarks.settings import module
 from tests.running import EXAMPLE, JOBS, diagnose, job
 from tests.virtual_nvml.gpu import build_driver, make_state
@@ -176,7 +176,7 @@ def main() -> None:
     options = parser.parse_args()
     end_with_its_jobs()
     if options.tables:
-        print(tables([json.loads(line) for line in options.tables.read_text().splitlines()]))
+        print(tables(read(options.tables)))
         return
     scratch = Path(tempfile.mkdtemp(prefix="mlscale-unseen-"))
     driver = build_driver(scratch)

@@ -155,8 +155,8 @@ def _threads_feed(
 ) -> bool:
     """Whether another thread of a training process waits for room in a queue: it is ahead of the loop, which never waits."""
     others = (looks for key, looks in by_thread.items() if key[0] in main and key != main[key[0]])
-    stacks = {sample.stack for looks in others for sample in looks if sample.stack is not None}
-    return any(on_stack(recording.stacks[number], _PUTS) for number in stacks)
+    blocked = {look.stack for looks in others for look in looks if look.stack is not None and look.state != "R"}
+    return any(on_stack(recording.stacks[number], _PUTS) for number in blocked)
 
 
 def own_places(loader: Loader | None) -> tuple[Where, ...]:

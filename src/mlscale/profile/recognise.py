@@ -13,6 +13,7 @@ from mlscale.loaders.own import OWN
 from mlscale.loaders.processes import PROCESSES
 from mlscale.loaders.pytorch import PYTORCH
 from mlscale.loaders.threads import THREADS
+from mlscale.profile.activity import waits_for_the_interpreter
 from mlscale.profile.job import Loader
 from mlscale.recording import Fact, ProcessSeen, Recording, ThreadSample
 
@@ -52,6 +53,7 @@ def _rank_key(recording: Recording, pid: int) -> tuple[int, int]:
 
 _PUTS = (Where("Queue.put", "/queue.py"),)
 MOSTLY_FEEDS = 0.97  # of its looks: the rest are torn stacks and the moments between taking and putting
+LOCKED = 0.05  # of the loop's looks: below, the lock costs less than any verdict asks for (WAIT_LARGEST, 7 %)
 SOME_LOOKS = 20  # at either thread, from which their shares say anything
 
 
@@ -153,7 +155,16 @@ def _threads_feed(
     main: Mapping[int, tuple[int, int]],
     by_thread: Mapping[tuple[int, int], Sequence[ThreadSample]],
 ) -> bool:
-    """Whether another thread of a training process waits for room in a queue: it is ahead of the loop, which never waits."""
+    """Whether another thread of a training process waits for room in a queue: it is ahead of the loop, which never waits there.
+
+    Only where the loop waits for the interpreter lock: else such a thread may do anything, and costs the loop nothing.
+    """
+    own = [look for key in main.values() for look in by_thread.get(key, []) if look.stack is not None]
+    locked = sum(
+        look.stack is not None and waits_for_the_interpreter(look, recording.stacks[look.stack]) for look in own
+    )
+    if not own or locked < LOCKED * len(own):
+        return False
     others = (looks for key, looks in by_thread.items() if key[0] in main and key != main[key[0]])
     blocked = {look.stack for looks in others for look in looks if look.stack is not None and look.state != "R"}
     return any(on_stack(recording.stacks[number], _PUTS) for number in blocked)

@@ -91,10 +91,10 @@ def hidden_prints() -> Iterator[None]:
         yield
 
 
-def measure(command: list[str], scratch: Path, gpu: dict[str, str], ready: int) -> float:
+def measure(command: list[str], scratch: Path, gpu: dict[str, str], ready: int, prefix: Sequence[str] = ()) -> float:
     """Samples per second by the job's own count."""
     log = scratch / f"after{time.monotonic_ns()}"
-    with job(command, log, ready_steps=ready, **gpu):
+    with job(command, log, prefix=prefix, ready_steps=ready, **gpu):
         so_far = len(rows_of(log))
         time.sleep(MEASURE_S)
         return rate_of(rows_of(log)[so_far - 1 :])

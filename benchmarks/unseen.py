@@ -1,11 +1,12 @@
 """Jobs that nobody chose: drawn at random. What mlscale says of them, against what trying it out on the same job shows.
 
-    python benchmarks/unseen.py [--count 20] [--seed 1] [--keep results.jsonl] [--tables results.jsonl]
+    python benchmarks/unseen.py [--count 20] [--seed 1] [--keep results.jsonl] [--tables results.jsonl] [--again]
 
-About a minute for each job; needs the extra `bench`. The data, its preparation, the step and the number of workers are drawn.
-Which verdicts are right nobody decides beforehand: the job's own count of its waiting does, and other numbers of workers,
-which are tried. Within 5 points of a bound (of 10 % waiting, or of 10 % that other workers bring) either side is right. The
-promise is that of the advised number of workers.
+About a minute and a half for each job; needs root, and the extra `bench`. What is drawn is in `drawn.py`: data, preparation,
+step, workers, and for half of the jobs a store, a quota, company or work in the loop. Which verdicts are right nobody decides
+beforehand: each remedy is tried by itself (other numbers of workers; without what the job meets), and a verdict is right if
+its own brings 10 %. Within 5 points of a bound (of 10 % waiting, or of 10 % that a remedy brings) either side is right. The
+promise is that of the advised step, which is taken.
 """
 
 from __future__ import annotations
@@ -13,95 +14,37 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
+import shutil
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.drawn import CIRCUMSTANCES, Data, Drawn, command, draw, meet, without
 from benchmarks.ending import end_with_its_jobs
-from benchmarks.jobs import audio, columns, shards, small
-from benchmarks.promise import advised, hidden_prints, inside, measure, off, read
-from benchmarks.settings import module
-from tests.running import EXAMPLE, JOBS, diagnose, job
+from benchmarks.promise import advised, diagnosed_anew, hidden_prints, inside, measure, off, read
+from tests.running import Seen, diagnose, job
 from tests.virtual_nvml.gpu import build_driver, make_state
 
 BOUND, EITHER = 0.10, 0.05
-STEPS_MS = (6.0, 120.0)
-CPU_MS = (0.3, 4.0)
-MOST_WORKERS = 4
-KINDS = ("files", "images", "audio", "shards", "hdf5", "parquet", "small")
+READY_STEPS = 5
+WAITERS = 8  # workers that are tried too where a store answers late
+COMPANY, SMALLER = "Move the other programs", re.compile(r"Store the images at (\d+)x")
 Result = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """One job: its kind, what a step takes, what preparation takes (CPU ms of a sample, or pixels; 0: as it is), workers."""
-
-    kind: str
-    step_ms: float
-    prepare: float
-    workers: int
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        prepare = f", {self.prepare:g}" if self.prepare else ""
-        return f"{self.kind}{prepare}, step {self.step_ms:g} ms, {self.workers} workers"
-
-
-def draw(chance: random.Random) -> Drawn:
-    """The next job."""
-    kind = chance.choice(KINDS)
-    prepare = 0.0
-    if kind == "files":
-        prepare = round(_log_uniform(chance, CPU_MS), 2)
-    elif kind == "images":
-        prepare = chance.choice((224, 320, 480))
-    return Drawn(kind, round(_log_uniform(chance, STEPS_MS), 1), prepare, chance.randint(0, MOST_WORKERS))
-
-
-def _log_uniform(chance: random.Random, bounds: tuple[float, float]) -> float:
-    low, high = bounds
-    return float(low * (high / low) ** chance.random())
-
-
-def command(drawn: Drawn, workers: int, scratch: Path) -> list[str]:
-    """The job with so many workers."""
-    common = ["--workers", str(workers), "--step-ms", str(drawn.step_ms)]
-    if drawn.kind == "files":
-        return [*JOBS, "files", "--data", str(scratch / "files"), "--cpu-ms", str(drawn.prepare), *common]
-    if drawn.kind == "images":
-        return [*EXAMPLE, "--image-size", f"{drawn.prepare:g}", "--images", "64", *common]
-    if drawn.kind in ("hdf5", "parquet"):
-        return module("columns", "--data", scratch, "--kind", drawn.kind, *common)
-    return module(drawn.kind, "--data", scratch / drawn.kind, *common)
-
-
-def make_data(scratch: Path) -> None:
-    """For all kinds."""
-    files = scratch / "files"
-    files.mkdir()
-    for number in range(64):
-        (files / f"{number:03}.bin").write_bytes(bytes(range(256)) * 78)
-    audio.make(scratch / "audio")
-    shards.make(scratch / "shards/400")
-    small.make(scratch / "small")
-    columns.make_parquet(scratch / "rows.parquet")
-    columns.make_hdf5(scratch / "images.h5")
-
-
-def acceptable(wait: float, gain: float) -> set[str]:
-    """The verdicts that are right: for the waiting that the job counted, and the most that other workers brought."""
-    found = set()
-    if gain >= 1 + BOUND - EITHER and wait >= BOUND - EITHER:
-        found.add("loader_workers")
-    if gain < 1 + BOUND + EITHER:
+def acceptable(wait: float, gains: dict[str, float]) -> set[str]:
+    """The verdicts that are right: for the waiting that the job counted, and what the remedy of each brought."""
+    found = {verdict for verdict, gain in gains.items() if gain >= 1 + BOUND - EITHER}
+    best = max(gains.values(), default=1.0)
+    if best < 1 + BOUND + EITHER:
         if wait >= BOUND - EITHER:
             found |= {"preprocessing", "host"}  # batches that are dear to take over are the loop's own work
         if wait <= BOUND + EITHER:
@@ -109,36 +52,81 @@ def acceptable(wait: float, gain: float) -> set[str]:
     return found
 
 
-def run(drawn: Drawn, scratch: Path, driver: Path) -> Result:
-    """Diagnosed, and tried with other numbers of workers."""
-    gpu = {
-        "VIRTUAL_NVML_STATE": str(make_state(scratch / f"gpu{time.monotonic_ns()}")),
-        "LD_LIBRARY_PATH": str(driver),
-    }
+def run(drawn: Drawn, data: Data, driver: Path) -> Result:
+    """Diagnosed, and each remedy tried."""
+    scratch = data.folder
+    state = make_state(scratch / f"gpu{time.monotonic_ns()}", gpus=drawn.gpus)
+    gpu = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver)}
     log = scratch / f"drawn{time.monotonic_ns()}"
-    with job(command(drawn, drawn.workers, scratch), log, ready_steps=10, **gpu) as pid, hidden_prints():
-        seen = diagnose(pid, log, duration_s=20, **gpu)
+    with meet(drawn, data) as place:
+        prefix = place if isinstance(place, list) else []
+        with (
+            job(command(drawn, data, place), log, prefix=prefix, ready_steps=READY_STEPS, **gpu) as pid,
+            hidden_prints(),
+        ):
+            seen = diagnose(pid, log, duration_s=20, **gpu)
     assert seen.truth is not None
-    says_workers = seen.verdict == "loader_workers"
-    tried = {int(advised(seen.report))} if says_workers else {1, 2, drawn.workers + 1}
-    rates = {
-        workers: measure(command(drawn, workers, scratch), scratch, gpu, 10) / seen.truth.samples_per_s
-        for workers in sorted(tried - {drawn.workers})
-    }
-    gain = max(rates.values(), default=1.0)
+    now, wait = seen.truth.samples_per_s, seen.truth.data_wait_fraction
+
+    def rate(changed: Drawn) -> float:
+        with meet(changed, data) as place:
+            prefix = place if isinstance(place, list) else []
+            return measure(command(changed, data, place), scratch, gpu, READY_STEPS, prefix) / now
+
+    tried = {f"{n} workers": rate(replace(drawn, workers=n)) for n in others(drawn, seen, wait)}
+    gains = {"loader_workers": max(tried.values(), default=1.0)}
+    met = CIRCUMSTANCES.get(drawn.circumstance)
+    if met is not None:
+        tried["without it"] = gains[met.cause] = rate(without(drawn))
+    smaller = SMALLER.search(" ".join(seen.report["next_step"]["actions"]))
+    if seen.verdict == "preprocessing" and smaller:
+        name = f"{smaller[1]} pixels"
+        tried[name] = rate(replace(drawn, prepare=float(smaller[1])))
+        gains["preprocessing"] = max(tried[name], gains.get("preprocessing", 0.0))
+    taken = step_taken(drawn, seen.report, tried)
     return {
         "job": drawn.name,
         "drawn": asdict(drawn),
         "verdict": seen.verdict,
-        "right": seen.verdict in acceptable(seen.truth.data_wait_fraction, gain),
-        "wait": seen.truth.data_wait_fraction,
-        "wait_error": seen.value("data_wait_fraction") - seen.truth.data_wait_fraction,
-        "tried": rates,
-        "promise": seen.report["next_step"]["expected_speedup"] if says_workers else None,
-        "real": gain if says_workers else None,
+        "right": seen.verdict in acceptable(wait, gains),
+        "wait": wait,
+        "wait_error": seen.value("data_wait_fraction") - wait,
+        "rate_error": seen.value("throughput") / now - 1 if "throughput" in seen.report["measurements"] else None,
+        "tried": tried,
+        "action": seen.report["next_step"]["actions"][0] if seen.report["next_step"]["actions"] else "",
+        "promise": seen.report["next_step"]["expected_speedup"] if taken else None,
+        "real": tried[taken] if taken else None,
         "headline": seen.report["verdict"]["headline"],
         "recording": str(seen.recording),
     }
+
+
+def others(drawn: Drawn, seen: Seen, wait: float) -> list[int]:
+    """Numbers of workers to try: the advised one, or some, where waiting for data leaves them something to win."""
+    if seen.verdict == "loader_workers":
+        return [int(advised(seen.report))]
+    if wait < BOUND - EITHER:
+        return []
+    late = drawn.circumstance.startswith("late")
+    return sorted({1, 2, drawn.workers + 1, WAITERS if late else 1} - {drawn.workers})
+
+
+def step_taken(drawn: Drawn, report: dict[str, Any], tried: dict[str, float]) -> str | None:
+    """Which of the remedies tried is the advised step, if one is."""
+    verdict, actions = report["verdict"]["bottleneck"], " ".join(report["next_step"]["actions"])
+    met = CIRCUMSTANCES.get(drawn.circumstance)
+    if report["next_step"]["expected_speedup"] is None:
+        return None
+    if verdict == "loader_workers":
+        return f"{advised(report)} workers"
+    if verdict == "preprocessing" and (drawn.circumstance != "company" or COMPANY not in actions):
+        if drawn.circumstance == "quota" and "quota" in actions:
+            return "without it"
+        smaller = SMALLER.search(actions)
+        return f"{smaller[1]} pixels" if smaller and COMPANY not in actions else None
+    if drawn.circumstance == "late bucket":
+        return None  # no other store of the same objects is at hand
+    return "without it" if met is not None and met.cause == verdict else None
 
 
 def tables(results: Sequence[Result]) -> str:
@@ -148,7 +136,7 @@ def tables(results: Sequence[Result]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in results:
-        tried = ", ".join(f"{workers}: {gain:.2f}" for workers, gain in row["tried"].items())
+        tried = ", ".join(f"{name}: {gain:.2f}" for name, gain in row["tried"].items())
         cells = [row["job"], row["verdict"], "yes" if row["right"] else "**no**", f"{row['wait']:.2f}", tried]
         error = off(row)
         if error is not None:
@@ -171,20 +159,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path)
+    parser.add_argument(
+        "--keep", type=Path, help="results, and recordings beside them; a run goes on where it was cut off"
+    )
     parser.add_argument("--tables", type=Path)
+    parser.add_argument("--again", action="store_true", help="with --tables: the recordings diagnosed anew")
     options = parser.parse_args()
     end_with_its_jobs()
     if options.tables:
-        print(tables(read(options.tables)))
+        results = read(options.tables)
+        print(tables([diagnosed_anew(result) for result in results] if options.again else results))
         return
-    scratch = Path(tempfile.mkdtemp(prefix="mlscale-unseen-"))
-    driver = build_driver(scratch)
-    make_data(scratch)
-    chance, results = random.Random(options.seed), []
-    for _ in range(options.count):
-        results.append(run(draw(chance), scratch, driver))
+    data = Data(Path(tempfile.mkdtemp(prefix="mlscale-unseen-")))
+    driver = build_driver(data.folder)
+    data.make()
+    chance, results = random.Random(options.seed), read(options.keep) if options.keep else []
+    for number in range(options.count):
+        drawn = draw(chance)
+        if number < len(results):
+            continue
+        results.append(run(drawn, data, driver))
         if options.keep:
+            kept = options.keep.parent / "recordings" / f"{options.seed}-{number}.mlscale"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            results[-1]["recording"] = str(shutil.copy(results[-1]["recording"], kept))
             with options.keep.open("a") as file:
                 file.write(json.dumps(results[-1]) + "\n")
         print(

@@ -54,6 +54,7 @@ class ThreadSample(NamedTuple):
     )
     at_edge: bool = False  # the leaf is where the loop turns to the next batch
     turns: int | None = None  # cumulative, from schedstat: how often it was given a core
+    late: bool = False  # the look waited for a core: it saw what came after the moment that chance had chosen
 
 
 class ProcessSample(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from mlscale.ladder.case import WORTH, Case, is_kept, without_workers
 from mlscale.ladder.result import Bottleneck, NextStep, RungResult
@@ -216,12 +217,19 @@ def _saves(case: Case) -> str:
 
 
 def _without_lag(case: Case) -> SpeedUp:
-    """The gain when the rank that lags is as fast as the next."""
-    thread = case.profile.training
-    looks = max(1, thread.samples // len(case.profile.job.ranks)) if thread is not None else 1
-    error = case.lag * (SELF_MADE_ERROR + relative_error(case.lag, looks))
-    low, value, high = (1 / (1 - min(MOST_LAG, share)) for share in (case.lag - error, case.lag, case.lag + error))
-    return SpeedUp(value, max(1.0, low), high)
+    """The gain when the rank that lags is as fast as the next.
+
+    Then all wait for whichever comes last: to take a batch over takes now more, now less. Of n exponential times the longest is
+    the mean times 1 + 1/2 + ... + 1/n.
+    """
+    thread, ranks, slow = case.profile.training, case.profile.job.ranks, case.straggler
+    looks = max(1, thread.samples // len(ranks)) if thread is not None else 1
+    others = [rank.data for rank in ranks if rank is not slow]
+    turns = sum(others) / len(others) * sum(1 / n for n in range(2, len(ranks) + 1))
+    saved = max(0.0, case.lag - turns)
+    error = math.hypot(case.lag * (SELF_MADE_ERROR + relative_error(case.lag, looks)), turns)
+    low, value, high = (1 / (1 - min(MOST_LAG, share)) for share in (saved - error, saved, saved + error))
+    return SpeedUp(value, min(value, max(1.0, low)), high)
 
 
 def _without(case: Case, part: str) -> SpeedUp | None:

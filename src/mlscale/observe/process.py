@@ -110,8 +110,8 @@ class Watched:
             return []
         return self.interpreter.stack(self.tids[tid], _MAX_FRAMES)
 
-    def look(self, tid: int, t: float) -> ThreadSample:
-        """One look at a thread, recorded. Raises ProcessLookupError when it is gone."""
+    def look(self, tid: int, t: float, *, late: bool = False) -> ThreadSample:
+        """One look at a thread, recorded; `late`: it waited for a core. Raises ProcessLookupError when it is gone."""
         files = self._files.get(tid)
         if files is None:
             files = self._files[tid] = proc.ThreadFiles(self.pid, tid)
@@ -128,7 +128,9 @@ class Watched:
         if known is not None and t < known[0]:
             _, number, stack, target, codes, addresses, inode = known
             edge = number in _AT_EDGE and bool(addresses) and self._at_edge(addresses[0], place)
-            sample = ThreadSample(t, self.pid, tid, "S", cpu_ns, queue_ns, number, target, stack, None, edge, turns)
+            sample = ThreadSample(
+                t, self.pid, tid, "S", cpu_ns, queue_ns, number, target, stack, None, edge, turns, late
+            )
         else:
             state, call = files.state_and_call(wait)
             codes, addresses = (), []
@@ -153,7 +155,19 @@ class Watched:
             edge = bool(addresses) and self._at_edge(addresses[0], place)
             edge = edge and (state == "R" or (call is not None and call[0] in _AT_EDGE))
             sample = ThreadSample(
-                t, self.pid, tid, state, cpu_ns, queue_ns, call[0] if call else None, target, stack, moved, edge, turns
+                t,
+                self.pid,
+                tid,
+                state,
+                cpu_ns,
+                queue_ns,
+                call[0] if call else None,
+                target,
+                stack,
+                moved,
+                edge,
+                turns,
+                late,
             )
         self._recorder.add(sample)
         if inode is not None and target is not None:

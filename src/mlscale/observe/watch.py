@@ -42,6 +42,7 @@ OTHERS_EACH = 8
 COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by themselves
 GPU_EVERY_S = 0.25
 FULL_TREE_EVERY_S = 5.0
+LATE_S = 0.3e-3  # after its time, from which a look waited for a core: timers alone are 0.1 ms late
 BESIDE_OVER_S = 3.0  # over which the CPU time of other programs is compared
 START_WAIT_S = 60.0  # for a job that is still starting
 STARTED_AFTER_BATCHES = 3  # the first ones pay for start-up
@@ -171,7 +172,7 @@ class _Loop:
             self.recorder.add(Fact(0.0, "gpu", fact))
         if self.gpus.reason:
             self.recorder.add(Fact(0.0, "no_gpu", {"reason": self.gpus.reason}))
-        slot = 0.0
+        slot, late = 0.0, False
         ended = "duration"
         while True:
             now = self.now()
@@ -195,14 +196,16 @@ class _Loop:
             if now >= self._next_gpu:
                 self._next_gpu = now + GPU_EVERY_S
                 self._look_at_gpu(now)
-            self._look(self.now())
+            self._look(self.now(), late)
             step = self.pace / (self.rate_hz * TRAINING_LOOKS)
             # One look in each slot, at a random place in it: steady in number, and never in step with the job. (Places
             # spread by the golden ratio err half as much, and far off for a job whose cycle resonates with them.)
             slot = max(slot + step, now)
-            pause = slot + self._random.random() * step - self.now()
+            due = slot + self._random.random() * step
+            pause = due - self.now()
             if pause > 0:
                 time.sleep(pause)
+            late = pause > 0 and self.now() > due + LATE_S
         if ended != "job exited":
             self._read_counters(self.now())
         return self.recorder.finish(ended, self.now())
@@ -275,21 +278,21 @@ class _Loop:
             )
         )
 
-    def _look(self, now: float) -> None:
-        """One look at a training thread, or at a thread that prepares data, or both."""
+    def _look(self, now: float, late: bool) -> None:
+        """One look at a training thread, or at a thread that prepares data, or both. `late`: it waited for a core."""
         waits = self.seen.looks >= ENOUGH_LOOKS and self.seen.data > MOSTLY_WAITS * self.seen.looks
         even = waits and bool(self._workers)
         if self._training:
             self._training_turn = (self._training_turn + 1) % len(self._training)
             process = self._training[self._training_turn]
             try:
-                self.seen.add(process.look(process.main_tid, now))
+                self.seen.add(process.look(process.main_tid, now, late=late))
             except ProcessLookupError:
                 process.lost = True
         if (self._workers or self._others) and (even or self._random.random() * TRAINING_LOOKS <= WORKER_LOOKS):
             process, tid = self._next_preparing()
             try:
-                process.look(tid, now)
+                process.look(tid, now, late=late)
             except ProcessLookupError:
                 process.lost = process.lost or tid == process.pid
 

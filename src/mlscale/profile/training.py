@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlscale.loaders.kind import Where, on_stack
 from mlscale.profile.activity import (
@@ -27,6 +27,8 @@ SURE_STEP = 0.02  # a share of the time in functions that are surely the step: t
 _DATA = ("data", "data_file")
 BLIND = "blind"  # blocked, and neither the stack nor the system call may be seen
 SAME_WITHIN = 3.0  # standard errors: farther apart is no chance
+LEAST_IN_TIME = 0.5  # of the looks at a sleeping thread: fewer are kept for a chance of their own
+FITTED = 20  # rounds of the fit: far more than it takes
 SAVE_GAP_S = 0.3  # looks at one save that lie further apart belong to two saves
 
 
@@ -88,12 +90,17 @@ def weigh(looks: Sequence[Look], spans: Sequence[Span], *, throttled: bool) -> l
 
     A look needs a core, and finds one more easily while the job leaves one: running threads are seen too seldom. The
     kernel's totals say how much of the time the thread ran or wanted to; looks divide each part, not the whole. A look
-    whose stack changed while it was read says only that the thread ran.
+    whose stack changed while it was read says only that the thread ran. One that had to wait for a core saw not the moment that
+    chance had chosen but what came after it: of a thread that ran then, its next sleep.
     """
     total = len(looks)
     stacks = any(look.stack for look in looks)
     running = [look.sample.state == "R" for look in looks]
     usable = [bool(look.stack) or not stacks for look in looks]
+    asleep = [u and not r for r, u in zip(running, usable, strict=True)]
+    in_time = [a and not look.sample.late for look, a in zip(looks, asleep, strict=True)]
+    if sum(in_time) >= LEAST_IN_TIME * sum(asleep):
+        usable = [i if a else u for i, a, u in zip(in_time, asleep, usable, strict=True)]
     share = sum(running) / total
     exact = thread_shares([look.sample for look in looks], spans)
     if exact is not None:
@@ -112,20 +119,48 @@ def weigh(looks: Sequence[Look], spans: Sequence[Span], *, throttled: bool) -> l
 def _as_the_gpu_says(looks: Sequence[Look], weights: list[float], gpu_busy: float) -> list[float]:
     """Where the share of looks in the step is the GPU's busy share but for chance, the GPU's is taken: it misses nothing.
 
-    Where they differ by more, the GPU works behind the thread's back (asynchronously), and both stand as they are.
+    What the thread ran stays what the kernel counted; only what is left is chance (iterative proportional fitting, after
+    Deming and Stephan 1940). Where the shares differ by more, the GPU works behind the thread's back (asynchronously), and
+    both stand as they are.
     """
-    step = sum(weight for look, weight in zip(looks, weights, strict=True) if look.what in ("step", "gpu"))
-    chance = SAME_WITHIN * math.sqrt(max(step * (1 - step), 1e-4) / len(looks))
-    if not 0 < step < 1 or abs(step - gpu_busy) > chance:
+    in_step = [look.what in ("step", "gpu") for look in looks]
+    runs = [look.sample.state == "R" for look in looks]
+    step, ran = (sum(weight for weight, yes in zip(weights, flags, strict=True) if yes) for flags in (in_step, runs))
+    if not 0 < step < 1 or abs(step - gpu_busy) > _chance(step, len(looks)):
         return weights
-    part = {True: gpu_busy / step, False: (1 - gpu_busy) / (1 - step)}
-    return [weight * part[look.what in ("step", "gpu")] for look, weight in zip(looks, weights, strict=True)]
+    for _ in range(FITTED):
+        weights = _scaled(_scaled(weights, runs, ran), in_step, gpu_busy)
+    return weights
+
+
+def _scaled(weights: Sequence[float], chosen: Sequence[bool], share: float) -> list[float]:
+    """Weights of which those chosen add up to a share, and the others to the rest; as they are where there are none of one."""
+    now = sum(weight for weight, yes in zip(weights, chosen, strict=True) if yes)
+    if not 0 < now < 1:
+        return list(weights)
+    part = {True: share / now, False: (1 - share) / (1 - now)}
+    return [weight * part[yes] for weight, yes in zip(weights, chosen, strict=True)]
+
+
+def _exchanging(looks: Sequence[Look], weights: Sequence[float], gpu_busy: float) -> Sequence[Look]:
+    """A rank that blocks inside the backward pass waits for the others' gradients, where what is left of the step without
+    that is what the GPU works, but for chance. Else the GPU may work there too, and nothing is said of single looks."""
+    blocked = [look.what == "step" and _blocked_in_backward(look) for look in looks]
+    left = sum(w for look, w, b in zip(looks, weights, blocked, strict=True) if look.what in ("step", "gpu") and not b)
+    if abs(left - gpu_busy) > _chance(left, len(looks)):
+        return looks
+    return [replace(look, what="communication") if b else look for look, b in zip(looks, blocked, strict=True)]
+
+
+def _chance(share: float, looks: int) -> float:
+    """By how much a share of so many looks may be off."""
+    return SAME_WITHIN * math.sqrt(max(share * (1 - share), 1e-4) / looks)
 
 
 def _overlap(gpu_busy: float | None, rest: float, looks: int) -> float:
     """Share of the time in which the GPU works although the thread waits, saves or exchanges: beyond chance, `rest` is all
     that the step can be."""
-    if gpu_busy is None or gpu_busy - rest <= SAME_WITHIN * math.sqrt(max(rest * (1 - rest), 1e-4) / looks):
+    if gpu_busy is None or gpu_busy - rest <= _chance(rest, looks):
         return 0.0
     return gpu_busy - rest
 
@@ -151,6 +186,8 @@ def divide(
         return sum_of(lambda look: look.what in names)
 
     if gpu_busy is not None:
+        if ranks > 1:
+            looks = _exchanging(looks, weights, gpu_busy)
         weights = _as_the_gpu_says(looks, weights, gpu_busy)
     data, save, communication = share("start", *_DATA), share("save"), share("communication")
     if gpu_busy is not None:

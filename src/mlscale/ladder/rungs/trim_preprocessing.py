@@ -6,6 +6,7 @@ import math
 from mlscale.ladder.case import COMPANY, WORTH, Case, without_company
 from mlscale.ladder.result import RungResult
 from mlscale.ladder.rung import Rung, Threshold
+from mlscale.ladder.verdict import SOME_GAIN
 from mlscale.ladder.wording import cores, count, pct, place, programs
 from mlscale.model.estimate import Z_90
 from mlscale.model.pipeline import Pipeline, best_workers
@@ -22,6 +23,12 @@ ADVICE = (
     "Do once, before training, what is the same in every epoch: decode, resize, tokenise; store what the model takes.",
     "Use faster functions for what stays (pillow-simd, torchvision.io, DALI), and one thread per worker in their libraries.",
 )
+
+AT_ONCE = (
+    "Take a batch from a tensor at once, data[indices], instead of sample by sample and collate_fn",
+    "Raise batch_size: each batch costs the same few calls, however small it is",
+)
+Step = tuple[str, SpeedUp | None]  # what to do, and its promise where it can be computed
 
 
 def check(case: Case) -> RungResult:
@@ -83,52 +90,23 @@ def heaviest(case: Case) -> FunctionShare | None:
 def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
     """The cheapest change that frees computing, with its promise where it can be computed."""
     profile = case.profile
-    cpu, workers, known, oversized = profile.cpu, profile.workers, case.known, profile.oversized
-    actions: list[str] = []
-    gain: SpeedUp | None = None
-    if case.too_small_to_hand_over:
-        actions.append("Take a batch from a tensor at once, data[indices], instead of sample by sample and collate_fn")
-        actions.append("Raise batch_size: each batch costs the same few calls, however small it is")
+    cpu, workers, known = profile.cpu, profile.workers, case.known
     if known is not None and cpu is not None and workers is not None and workers.gil_wait > 0.1:
         target = _processes(known)
-        gain = speedup(
-            known,
-            lambda p: dataclasses.replace(p, parallelism=None, workers=target.workers, step_s=p.step_s - known.lock_s),
-        )
-        actions.append(
+        instead = (
             f"Prepare data in {target.workers} processes instead of threads: DataLoader(num_workers={target.workers})"
         )
-        return gain, tuple(actions)
-    if known is not None and cpu is not None and cpu.limit_source != "machine":
-        more = float(profile.host.logical_cpus if cpu.limit_source == "affinity" else cpu.affinity_cores)
-        gain = speedup(known, lambda p: lifted(p, cpu, more))
-        what = (
-            "the CPU affinity (taskset, srun --cpus-per-task)"
-            if cpu.limit_source == "affinity"
-            else "the container's CPU quota"
-        )
-        actions.append(f"Raise {what} from {cores(cpu.limit_cores)} to {cores(more)}")
-    if known is not None and cpu is not None and case.company:
-        alone = speedup(known, without_company)
-        if alone.value >= WORTH:
-            gain = alone
-            actions.append(f"Move the other programs elsewhere{programs(cpu)}: they use {cores(case.company)}")
-    if oversized is not None:
-        stored, used = oversized.stored, oversized.used
-        ratio = used[0] * used[1] / (stored[0] * stored[1])
-        share = oversized.decode_share + oversized.resize_share
-        left = 1 - share * (1 - ratio)
-        seen = Z_90 * math.sqrt(share * (1 - share) / max(oversized.looks, 1)) * (1 - ratio) / left
-        error = math.hypot(TRIM_ERROR, seen)
-        actions.append(
-            f"Store the images at {used[0]}x{used[1]} pixels: they are {stored[0]}x{stored[1]} and are shrunk each time"
-        )
-        if known is not None and gain is None:
-            gain = speedup(
-                known,
-                _preparing(left),
-                at_bounds=(_preparing(left * (1 + error)), _preparing(left / (1 + error))),
-            )
+        return speedup(
+            known,
+            lambda p: dataclasses.replace(p, parallelism=None, workers=target.workers, step_s=p.step_s - known.lock_s),
+        ), (instead,)
+    steps = [step for step in (_own_limit(case), _company(case), _smaller(case)) if step is not None]
+    # The cheapest that is worth it leads; else what brings most.
+    steps.sort(key=lambda step: (0, 0.0) if _gain_of(step) >= WORTH else (1, -_gain_of(step)))
+    actions = [action for action, _ in steps]
+    gain = steps[0][1] if steps else None
+    if case.too_small_to_hand_over and (gain is None or gain.value < WORTH):
+        actions, gain = [*AT_ONCE, *actions], None
     if (
         case.best_workers is not None
         and workers is not None
@@ -142,11 +120,58 @@ def _step(case: Case) -> tuple[SpeedUp | None, tuple[str, ...]]:
         )
     top = heaviest(case)
     whose = "the training thread's time" if workers is None else "the workers' time"
-    if top is not None and oversized is None:
+    if top is not None and profile.oversized is None:
         actions.append(f"Make {place(top)} cheaper, or do it once before training: {pct(top.share)} of {whose}")
     if not actions:
         actions.append("Do once, before training, what is the same in every epoch")
     return gain, tuple(actions)
+
+
+def _gain_of(step: Step) -> float:
+    return step[1].value if step[1] is not None else 0.0
+
+
+def _own_limit(case: Case) -> Step | None:
+    """The cores that are there, and that this job may not use."""
+    profile, cpu, known = case.profile, case.profile.cpu, case.known
+    if known is None or cpu is None or cpu.limit_source == "machine":
+        return None
+    pinned = cpu.limit_source == "affinity"
+    more = float(profile.host.logical_cpus if pinned else cpu.affinity_cores)
+    what = "the CPU affinity (taskset, srun --cpus-per-task)" if pinned else "the container's CPU quota"
+    gain = speedup(known, lambda p: lifted(p, cpu, more))
+    return f"Raise {what} from {cores(cpu.limit_cores)} to {cores(more)}", gain
+
+
+def _company(case: Case) -> Step | None:
+    """The cores that other programs take."""
+    cpu, known = case.profile.cpu, case.known
+    if known is None or cpu is None or not case.company:
+        return None
+    gain = speedup(known, without_company)
+    if gain.value < SOME_GAIN:
+        return None
+    return f"Move the other programs elsewhere{programs(cpu)}: they use {cores(case.company)}", gain
+
+
+def _smaller(case: Case) -> Step | None:
+    """Images stored at the size that the model takes."""
+    oversized, known = case.profile.oversized, case.known
+    if oversized is None:
+        return None
+    stored, used = oversized.stored, oversized.used
+    ratio = used[0] * used[1] / (stored[0] * stored[1])
+    share = oversized.decode_share + oversized.resize_share
+    left = 1 - share * (1 - ratio)
+    seen = Z_90 * math.sqrt(share * (1 - share) / max(oversized.looks, 1)) * (1 - ratio) / left
+    error = math.hypot(TRIM_ERROR, seen)
+    action = (
+        f"Store the images at {used[0]}x{used[1]} pixels: they are {stored[0]}x{stored[1]} and are shrunk each time"
+    )
+    if known is None:
+        return action, None
+    bounds = (_preparing(left * (1 + error)), _preparing(left / (1 + error)))
+    return action, speedup(known, _preparing(left), at_bounds=bounds)
 
 
 def _preparing(left: float) -> Change:

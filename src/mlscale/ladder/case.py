@@ -12,10 +12,13 @@ from mlscale.model.pipeline import Pipeline, best_workers, throughput, with_work
 from mlscale.model.speedup import SpeedUp
 from mlscale.model.whatif import (
     CONTENTION,
+    FILLED_TWICE,
     HAND_OVER_COST,
     HAND_OVER_ERROR,
     LEAST_HAND_OVER_S,
     LEAST_TAKE_OVER_S,
+    MOVED_CPU_ERROR,
+    SIZED_HAND_OVER_ERROR,
     TAKE_OVER_SHARE,
     Known,
     pipeline_of,
@@ -208,6 +211,11 @@ def kept_workers(case: Case) -> SpeedUp | None:
 
 def move_to_workers(known: Known, workers: int) -> SpeedUp:
     """The gain with another number of workers."""
+    if known.inline and known.hand_over is not None and known.timed:
+        bounds = (1 - SIZED_HAND_OVER_ERROR, 1 + SIZED_HAND_OVER_ERROR)
+        small, large = (lambda p, at=at: outside(known, p, workers, at) for at in bounds)
+        moved = dataclasses.replace(known, cpu_error=MOVED_CPU_ERROR)
+        return speedup(moved, lambda p: outside(known, p, workers), at_bounds=(small, large))
     if known.inline:
         return speedup(dataclasses.replace(known, cpu_error=HAND_OVER_ERROR), lambda p: outside(known, p, workers))
     return speedup(known, lambda p: with_workers(p, workers), cores_error=CORES_ERROR)
@@ -234,11 +242,15 @@ def is_kept(case: Case) -> bool:
     return kept is not None and more is not None and more.value < WORTH and kept.value > more.value
 
 
-def outside(known: Known, pipeline: Pipeline, workers: int) -> Pipeline:
-    """Preparation moved from the training thread into workers, which hand their batches over."""
-    prepare_s = pipeline.prepare_cpu_s
+def outside(known: Known, pipeline: Pipeline, workers: int, times: float = 1.0) -> Pipeline:
+    """Preparation moved from the training thread into workers, which hand their batches over, at so many times the cost that
+    their size has."""
+    prepare_s, sized = pipeline.prepare_cpu_s, known.hand_over
     hand_over_s, take_over_s = prepare_s * (HAND_OVER_COST - 1), prepare_s * TAKE_OVER_SHARE
-    if known.timed:
+    if known.timed and sized is not None:
+        hand_over_s = LEAST_HAND_OVER_S + times * FILLED_TWICE * sized.batch_bytes * sized.fill_s_per_byte
+        take_over_s = LEAST_TAKE_OVER_S + times * sized.batch_bytes * sized.release_s_per_byte
+    elif known.timed:
         hand_over_s, take_over_s = max(hand_over_s, LEAST_HAND_OVER_S), max(take_over_s, LEAST_TAKE_OVER_S)
     moved = dataclasses.replace(
         pipeline,

@@ -23,6 +23,15 @@ class Where:
 
 
 @dataclass(frozen=True)
+class SamplesIn:
+    """A function that collects the samples of a batch: in which of its variables, and which one holds their number."""
+
+    where: Where
+    local: str
+    batch: str | None = None
+
+
+@dataclass(frozen=True)
 class LoaderKind:
     """One data loader. The order of checks is the order of the fields; the first that is on a stack decides."""
 
@@ -46,6 +55,8 @@ class LoaderKind:
     # Types whose instances count what they gave to the loop, and the attribute that counts.
     iterators: tuple[str, ...] = ()
     counter: str = ""
+    # Where the samples of a batch are, on the training thread.
+    samples: tuple[SamplesIn, ...] = ()
     # The change that gives it more threads, where its pipeline is not Python's.
     more_threads: str = ""
 

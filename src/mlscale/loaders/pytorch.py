@@ -1,6 +1,6 @@
 """torch.utils.data.DataLoader, alone or under Lightning, Accelerate and the Hugging Face Trainer."""
 
-from mlscale.loaders.kind import LoaderKind, Where
+from mlscale.loaders.kind import LoaderKind, SamplesIn, Where
 
 _LOADER = "torch/utils/data/dataloader.py"
 _WORKER = "torch/utils/data/_utils/worker.py"
@@ -32,4 +32,5 @@ PYTORCH = LoaderKind(
     worker_prepares=(Where("*", "torch/utils/data/_utils/fetch.py"),),
     iterators=("_MultiProcessingDataLoaderIter", "_SingleProcessDataLoaderIter"),
     counter="_num_yielded",
+    samples=(SamplesIn(Where("fetch", "torch/utils/data/_utils/fetch.py"), "data"),),
 )

@@ -1,6 +1,6 @@
 """WebDataset's WebLoader: tar shards through a DataLoader of its own, or iterated in the training thread."""
 
-from mlscale.loaders.kind import LoaderKind, Where
+from mlscale.loaders.kind import LoaderKind, SamplesIn, Where
 
 WEBDATASET = LoaderKind(
     id="webdataset",
@@ -13,4 +13,5 @@ WEBDATASET = LoaderKind(
         Where("tar_file_expander", "webdataset/tariterators.py"),
         Where("url_opener", "webdataset/tariterators.py"),
     ),
+    samples=(SamplesIn(Where("_batched", "webdataset/filters.py"), "batch", "batchsize"),),
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mlscale.model.pipeline import Pipeline, all_busy, inflation, taking_over_s, throughput
 from mlscale.model.speedup import SpeedUp
-from mlscale.profile.job import Cpu, JobProfile
+from mlscale.profile.job import Cpu, HandOver, JobProfile
 
 # Errors are 90 %. Those of the model's parts are calibrated: 101 promises against what happened, docs/model.md "Errors".
 MODEL_ERROR = 0.03  # of the network itself
@@ -22,6 +22,11 @@ EDGE_ERROR = 0.68
 # CPU time in the example job, small tensors to large (docs/model.md); the size of a batch cannot be seen from outside.
 HAND_OVER_COST, HAND_OVER_ERROR = 1.2, 0.18
 TAKE_OVER_SHARE = 0.06  # of the preparation's CPU time: what the training thread then spends on taking a batch over
+# Where the bytes of a batch are known, so is what they cost: a worker fills them twice, once in shared memory and once where the
+# samples lie before, which the C library gives back after each batch; the training thread gives them back. docs/model.md.
+FILLED_TWICE, SIZED_HAND_OVER_ERROR = 2, 0.35
+# What preparation allocates besides, a worker's heap gives back and fills anew as well, where a loop of its own may keep it.
+MOVED_CPU_ERROR = 0.08
 # However small a batch is: a connection to the worker and a mapping for each of its tensors, of which two are usual. Measured
 # here by benchmarks/hand_over.py, docs/model.md.
 LEAST_TAKE_OVER_S = 0.8e-3  # of the training thread
@@ -67,6 +72,7 @@ class Known:
     contention_error: float = CONTENTION_ERROR
     inline: bool = False  # the training thread prepares the data: workers would have to hand it over
     lock_s: float = 0.0  # part of step_s that is waiting for the lock of a loader in threads
+    hand_over: HandOver | None = None  # what a batch would cost to get from a worker, where its size is known
     timed: bool = True  # times are in seconds; else in mean times of a batch, which nobody saw
 
 
@@ -154,6 +160,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         contention_error,
         inline=not count,
         lock_s=thread.gil / rate,
+        hand_over=profile.hand_over,
         timed=profile.demand is not None,
     )
 

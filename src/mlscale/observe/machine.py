@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from mlscale.observe import proc, storage
 from mlscale.observe.limits import Limits, throttled_s
 
+_TRIED_BYTES = 1 << 20
 _MEMORY_KEYS = ("MemTotal", "MemAvailable", "Cached", "Shmem", "Dirty", "SwapFree")
 
 
@@ -34,6 +37,20 @@ def sample(limits: Limits, disks: Iterable[str]) -> dict[str, Any]:
         if disk is not None:
             values[f"disk {device}"] = [disk.reads, disk.read_bytes, round(disk.read_s, 3), round(disk.queue_s, 3)]
     return values
+
+
+def fresh_memory_s() -> tuple[float, float]:
+    """CPU seconds for each byte of shared memory that is written for the first time, and that is given back. Tried on 1 MiB of
+    our own, three times: some 2 ms."""
+    found = []
+    data = bytes(_TRIED_BYTES)
+    for _ in range(3):
+        with mmap.mmap(-1, _TRIED_BYTES) as memory:
+            began = time.thread_time()
+            memory[:] = data
+            filled = time.thread_time()
+        found.append((filled - began, time.thread_time() - filled))
+    return min(f for f, _ in found) / _TRIED_BYTES, min(r for _, r in found) / _TRIED_BYTES
 
 
 def machine_cpu_s(*, only_nice: bool = False) -> float | None:

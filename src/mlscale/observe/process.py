@@ -6,18 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from mlscale.loaders.kind import on_stack
+from mlscale.loaders.kind import SamplesIn, on_stack
 from mlscale.loaders.known import LOADERS
 from mlscale.observe import proc
 from mlscale.observe.batches import Batches
 from mlscale.observe.peers import Peers
 from mlscale.observe.python.memory import Unreadable
 from mlscale.observe.python.reader import Frame, Interpreter, Place
+from mlscale.observe.samples import Samples
 from mlscale.observe.waits import Waits
 from mlscale.recording import ConnectionSample, Counter, Fact, Recorder, Stack, StackFrame, ThreadSample
 
 _WAITS = tuple(place for kind in LOADERS for place in kind.waits)
 _STARTS = tuple(place for kind in LOADERS for place in kind.starts)
+_SAMPLES = tuple(place for kind in LOADERS for place in kind.samples)
 _IMAGE_EVERY_S = 1.0
 _WORKER_COUNT_EVERY_S = 1.0
 _SCHEDULE_EVERY_S = 0.5
@@ -41,12 +43,13 @@ class _Places:
     next: int | None
     wait: int | None  # the outermost function of a loader, by which the loop waits
     worker_loop: int | None
+    samples: tuple[int, SamplesIn] | None  # the loop's own loader collects them there
     resize: int | None
     leaf_is_queue: bool
     starts: bool  # the loader builds or ends its iterator
 
 
-_NOWHERE = _Places(None, None, None, None, False, False)
+_NOWHERE = _Places(None, None, None, None, None, False, False)
 
 
 def _depth(frames: list[Frame], function: str, file: str) -> int | None:
@@ -80,6 +83,7 @@ class Watched:
         self._edges: dict[int, int] = {}  # frame -> the instruction at which it asked for a batch
         self._image_at = -10.0
         self._batches: Batches | None = None
+        self._samples: Samples | None = None
         self._worker_batch: int | None = None
         self._attempts = 0
 
@@ -91,6 +95,7 @@ class Watched:
         try:
             self.interpreter = Interpreter(self.pid)
             self._batches = Batches(self.pid, self.interpreter, self._recorder)
+            self._samples = Samples(self.pid, self.interpreter, self._recorder)
             self.unreadable = None
         except Unreadable as error:
             self.unreadable = str(error)
@@ -244,6 +249,9 @@ class Watched:
                 self._learn_edges(addresses, places.wait)
             if self._batches is not None and not places.starts:  # attributes move while an iterator is built
                 self._batches.look(codes, addresses, places.next, t)
+            if self._samples is not None and places.samples is not None:
+                depth, kind = places.samples
+                self._samples.look(self._frame(codes, addresses, depth), kind, t)
         elif places.worker_loop is not None and t - self._counted_at >= _WORKER_COUNT_EVERY_S:
             self._counted_at = t
             self._count_worker(self._frame(codes, addresses, places.worker_loop), t)
@@ -292,6 +300,7 @@ class Watched:
             _depth(frames, "__next__", "utils/data/dataloader.py"),
             max((d for d, f in enumerate(frames) if on_stack((_plain(f),), _WAITS)), default=None),
             _depth(frames, "_worker_loop", "utils/data/_utils/worker.py"),
+            next(((d, p) for d, f in enumerate(frames) for p in _SAMPLES if p.where.matches(_plain(f))), None),
             _depth(frames[:4], "resize", "PIL/Image.py"),
             # The leaf is the connection's own code; the queue is a few frames above it.
             any(frame.filename.endswith("multiprocessing/queues.py") for frame in frames[:6]),

@@ -10,6 +10,7 @@ from mlscale.profile import images, stores, timeline, training, workers
 from mlscale.profile.cores import cpu_of, throttled_of
 from mlscale.profile.demand import demand_of
 from mlscale.profile.gpus import Busy, busy_of
+from mlscale.profile.hand_over import hand_over_of
 from mlscale.profile.job import THROTTLED, Host, Job, JobProfile, Store, TrainingThread, Window, Workers
 from mlscale.profile.measurements import measurements_of
 from mlscale.profile.missing import no_gpu_because, no_verdict_because, sleeps_in_step, warnings_of
@@ -60,6 +61,7 @@ def build_profile(recording: Recording) -> JobProfile:
         stores=_stores(seen, spans, by_worker) if thread else (),
         demand=demand,
         oversized=images.oversized_of(recording, divided, thread, seen.inline),
+        hand_over=hand_over_of(recording, seen.loader, seen.inline),
         measurements=measurements_of(seen, spans, rates, thread, divided, cpu, gpu, demand),
         warnings=tuple(dict.fromkeys([*warnings_of(seen, stretches), *gpu.warnings])),
         epochs_seen=_epochs(lead, spans),

@@ -91,6 +91,16 @@ class Loader:
 
 
 @dataclass(frozen=True)
+class HandOver:
+    """What a batch of a loop that loads its own data would cost to get from a worker: its bytes, and what fresh shared memory
+    costs on this machine, in CPU seconds a byte."""
+
+    batch_bytes: float
+    fill_s_per_byte: float
+    release_s_per_byte: float
+
+
+@dataclass(frozen=True)
 class FunctionShare:
     """Share of a thread's observed time spent in (or below) one function of the user's code or a library."""
 
@@ -246,6 +256,7 @@ class JobProfile:
     stores: tuple[Store, ...]  # most waited-for first
     demand: Demand | None  # None: the batch rate is unknown
     oversized: Oversized | None = None
+    hand_over: HandOver | None = None  # None: workers do it already, or no sample was seen
     measurements: Mapping[str, Measured] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     epochs_seen: int = 0  # that began within the steady window

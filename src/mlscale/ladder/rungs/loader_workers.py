@@ -9,6 +9,7 @@ from mlscale.model.pipeline import MAX_WORKERS, WITHIN_BEST
 
 CITATION = 'White paper, "Distributed Computation Frameworks": can the compute resources handle more processes?'
 EVIDENCE = ("data_wait_fraction", "worker_busy_fraction", "worker_cpu_fraction", "cpu_used_cores", "cpu_limit_cores")
+LARGE_BATCH_BYTES = 2e6  # some milliseconds to hand over
 ADVICE = (
     "Raise num_workers to the fewest workers that bring nearly all there is; keep them (persistent_workers=True).",
     "Where workers wait for a remote store, more workers than cores do help; PyTorch's own warning is wrong there.",
@@ -71,7 +72,11 @@ def _because(case: Case, best: int) -> str:
     profile = case.profile
     data, workers, cpu = case.share("data"), profile.workers, profile.cpu
     if case.inline:
-        return f"The training thread prepares each batch itself ({pct(data)} of its time), while the GPU waits."
+        because = f"The training thread prepares each batch itself ({pct(data)} of its time), while the GPU waits."
+        sized = profile.hand_over
+        if sized is not None and sized.batch_bytes >= LARGE_BATCH_BYTES:
+            because += f" A batch holds {sized.batch_bytes / 1e6:.3g} MB, which is dear to get from a worker; it is counted in."
+        return because
     free = cpu.limit_cores - cpu.job_cores if cpu is not None else 0.0
     if workers is not None and workers.io_wait > workers.compute:
         return (
@@ -113,9 +118,12 @@ def actions_of(case: Case, best: int) -> tuple[str, ...]:
         found.append(f"Prepare data in {best} threads (now {loader.workers})")
     else:
         found.append(f"Prepare data in {best} worker processes")
-    cpu, workers = case.profile.cpu, case.profile.workers
+    cpu, workers, thread = case.profile.cpu, case.profile.workers, case.profile.training
     if cpu is not None and best > cpu.limit_cores:
-        waits = workers is None or workers.io_wait > workers.compute
+        if workers is not None:
+            waits = workers.io_wait > workers.compute
+        else:
+            waits = thread is not None and thread.data_io_wait > thread.data_cpu
         why = "these workers wait, they do not compute" if waits else "the extra ones smooth out uneven batches"
         found.append(f"PyTorch may warn that {best} is more than the {cores(cpu.limit_cores)} here: {why}")
     return tuple(found)

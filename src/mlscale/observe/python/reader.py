@@ -440,6 +440,21 @@ class Interpreter:
             pass
         return []
 
+    def values_at(self, obj: int | None) -> list[int]:
+        """Addresses of a dict's values, in its order. A dict of attributes, which shares its keys with others: []."""
+        if not obj or self.type_name(obj) != "dict":
+            return []
+        try:
+            keys, shared = self._words(obj + at.DICT_KEYS, 2)
+            if shared:
+                return []
+            size, entries, count = self._entries(keys)
+            data = self._memory.read(entries, size * count)
+        except Torn:
+            return []
+        found = (int.from_bytes(data[(n + 1) * size - 8 : (n + 1) * size], "little") for n in range(count))
+        return [value for value in found if value]
+
     def _tuple(self, obj: int, limit: int = 1024) -> list[int]:
         count = self._memory.word(obj + at.OBJECT_SIZE)
         if count > 1 << 20:

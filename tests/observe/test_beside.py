@@ -75,3 +75,21 @@ def test_a_program_without_words_has_a_name_too(monkeypatch: pytest.MonkeyPatch,
     """A thread of the kernel has none."""
     monkeypatch.setattr(beside.proc, "command_line", lambda _: words)
     assert beside.name_of(os.getpid()) not in ("", "?")
+
+
+def test_a_session_of_its_own_is_another_group() -> None:
+    """Where the kernel groups by session (sched_autogroup_enabled), and the cgroup is the root's."""
+    own = beside.share_group(os.getpid())
+    if own is None:
+        pytest.skip("no autogroups here")
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other, subprocess.Popen(["sleep", "60"]) as same:
+        time.sleep(0.1)
+        groups = beside.share_group(other.pid), beside.share_group(same.pid)
+        other.kill()
+        same.kill()
+    assert groups[0] is not None and groups[0] != own
+    assert groups[1] == own
+
+
+def test_a_process_that_is_gone_has_no_group() -> None:
+    assert beside.share_group(1 << 22) is None

@@ -268,7 +268,7 @@ def without_store(pipeline: Pipeline) -> Pipeline:
 
 def without_company(pipeline: Pipeline) -> Pipeline:
     """The cores of this machine for the job alone."""
-    return dataclasses.replace(pipeline, cores=pipeline.limit_cores, other_cores=0.0)
+    return dataclasses.replace(pipeline, cores=pipeline.limit_cores, other_cores=0.0, rival_groups=0)
 
 
 def without_core_limit(pipeline: Pipeline) -> Pipeline:

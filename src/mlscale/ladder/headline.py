@@ -10,8 +10,9 @@ from mlscale.ladder.result import Bottleneck, NextStep, RungResult
 from mlscale.ladder.rungs.data_store import describe
 from mlscale.ladder.rungs.trim_preprocessing import heaviest
 from mlscale.ladder.wording import cores, count, pct, place, programs
+from mlscale.model.pipeline import throughput
 from mlscale.model.speedup import SpeedUp
-from mlscale.model.whatif import relative_error, speedup
+from mlscale.model.whatif import VARIABILITY, relative_error, speedup
 from mlscale.profile.job import FunctionShare
 
 MOST_LAG = 0.95  # a promise beyond a factor of twenty would be none
@@ -243,13 +244,19 @@ def _without(case: Case, part: str) -> SpeedUp | None:
         return SpeedUp(value, max(1.0, value * (1 - 2 * SELF_MADE_ERROR)), value * (1 + 2 * SELF_MADE_ERROR))
     other = busy - case.share("data")
     left = max(0.02, (other - share) / other) if other > 0 else 1.0
-    return speedup(
+    gain = speedup(
         case.known,
         lambda p: dataclasses.replace(
             p,
             step_s=p.step_s * left,
             contention_s=p.contention_s * left,
             step_cpu_s=p.step_cpu_s * (left if part == "host" else 1.0),
+            variability=VARIABILITY if part == "save" else p.variability,
         ),
         extra_error=SELF_MADE_ERROR,
     )
+    if part != "save" or not case.known.rate:
+        return gain
+    # A save is long: workers fill their queue and stop, and are behind afterwards. So the job is slower than its mean step says.
+    slower = max(1.0, throughput(case.known.pipeline) / case.known.rate)
+    return SpeedUp(gain.value * slower, gain.low * slower, gain.high * slower)

@@ -71,6 +71,7 @@ class Known:
     step_error: float
     contention_error: float = CONTENTION_ERROR
     inline: bool = False  # the training thread prepares the data: workers would have to hand it over
+    rate: float = 0.0  # batches/s that were seen, in the pipeline's unit of time; 0: unknown
     lock_s: float = 0.0  # part of step_s that is waiting for the lock of a loader in threads
     hand_over: HandOver | None = None  # what a batch would cost to get from a worker, where its size is known
     timed: bool = True  # times are in seconds; else in mean times of a batch, which nobody saw
@@ -136,6 +137,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         variability=VARIABILITY,
         limit_cores=cpu.limit_cores / ranks,
         other_cores=others / ranks,
+        rival_groups=cpu.rival_groups,
         ranks=ranks,
         machine_cores=cpu.affinity_cores / ranks,
         threads_per_core=profile.host.threads_per_core,
@@ -160,6 +162,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         contention_error,
         inline=not count,
         lock_s=thread.gil / rate,
+        rate=rate,
         hand_over=profile.hand_over,
         timed=profile.demand is not None,
     )
@@ -220,6 +223,8 @@ def _with_contention(
 def cores_of(cpu: Cpu, runnable: int, others: float) -> float:
     """Cores that the job can have: what it uses, what is free, or its fair share beside others, whichever is most."""
     fair = cpu.limit_cores * runnable / (runnable + others)
+    if cpu.rival_groups:
+        fair = cpu.limit_cores / (1 + cpu.rival_groups)
     return min(cpu.limit_cores, max(cpu.job_cores, cpu.limit_cores - cpu.other_cores, fair, 0.1))
 
 

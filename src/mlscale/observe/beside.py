@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from mlscale.observe import proc
 
@@ -29,7 +30,25 @@ def busiest(before: Mapping[int, float], now: Mapping[int, float], seconds: floa
     """The programs that used most between two readings: pid, name, cores."""
     used = {pid: (cpu_s - before[pid]) / seconds for pid, cpu_s in now.items() if pid in before}
     most = sorted((pid for pid, cores in used.items() if cores >= LEAST_CORES), key=lambda pid: -used[pid])
-    return [{"pid": pid, "name": name_of(pid), "cores": round(used[pid], 3)} for pid in most[:MOST_NAMED]]
+    return [
+        {"pid": pid, "name": name_of(pid), "cores": round(used[pid], 3), "group": share_group(pid)}
+        for pid in most[:MOST_NAMED]
+    ]
+
+
+def share_group(pid: int) -> str | None:
+    """The session's group (sched_autogroup) among which the kernel shares the cores evenly, however many threads each has; None
+    where there are no such groups: switched off, or the process is in a cgroup of its own."""
+    try:
+        if not int(Path("/proc/sys/kernel/sched_autogroup_enabled").read_text()):
+            return None
+        cgroups = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+        paths = {controller: path for _, names, path in cgroups for controller in names.split(",")}
+        if paths.get("cpu", paths.get("", "/")) != "/":
+            return None
+        return Path(f"/proc/{pid}/autogroup").read_text().split()[0]
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def name_of(pid: int) -> str:

@@ -254,7 +254,7 @@ class _Loop:
         elif self._beside[1] and now - self._beside[0] >= BESIDE_OVER_S:
             then, before = self._beside
             programs = beside.busiest(before, beside.cpu_by_process(self.tree.processes), now - then)
-            self.recorder.add(Fact(now, "beside", {"programs": programs}))
+            self.recorder.add(Fact(now, "beside", {"programs": programs, "group": beside.share_group(self.root)}))
             self._beside = (now, {})  # asked and answered
 
     def _process_sample(self, process: Watched, now: float) -> None:

@@ -75,6 +75,7 @@ def cpu_of(
         training_cores=training_cores,
         worker_cores=worker_cores,
         throttled_fraction=min(1.0, throttled) if throttled is not None else None,
+        rival_groups=_rival_groups(recording),
         programs=_programs(recording),
     )
 
@@ -98,6 +99,15 @@ def _yield(job: float, others: float, limit: float, waiting: float) -> bool:
     shares the cores whatever their niceness: then the job waits for a core although the programs that do not yield leave it one.
     """
     return job >= GETS_THEM * min(max(0.0, limit - others), job + waiting)
+
+
+def _rival_groups(recording: Recording) -> int:
+    """Groups of the other programs, where all are known and none is the job's own."""
+    facts = [event.values for event in recording.events if isinstance(event, Fact) and event.name == "beside"]
+    own: Any = facts[-1].get("group") if facts else None
+    named: Any = facts[-1].get("programs", ()) if facts else ()
+    groups = {one.get("group") for one in named}
+    return 0 if own is None or None in groups or own in groups else len(groups)
 
 
 def _programs(recording: Recording) -> tuple[Program, ...]:

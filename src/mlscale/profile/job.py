@@ -68,6 +68,9 @@ class Cpu:
     training_cores: float  # used by the training process alone (for thread loaders: without the loader's threads)
     worker_cores: float  # used by the loader's workers
     throttled_fraction: float | None  # share of time in which the quota stopped the job
+    # Groups of other programs, with each of which the job shares the cores evenly, however many threads they have (the kernel's
+    # autogroups: one for each session); 0: threads compete one by one, or nobody knows.
+    rival_groups: int = 0
     programs: tuple[Program, ...] = ()  # the largest of the others, where they were looked for: while no core was free
 
     @property

@@ -1,0 +1,68 @@
+"""What a look stands for: the kernel's and the GPU's counts are kept, and looks divide what is left."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlscale.profile.job import TrainingThread
+from mlscale.profile.training import Look, divide
+from mlscale.recording import Stack, StackFrame, ThreadSample
+
+WINDOW_S = 20.0
+BACKWARD: Stack = (StackFrame("_engine_run_backward", "/x/site-packages/torch/autograd/graph.py", 1),)
+PLAIN: Stack = (StackFrame("main", "/x/train.py", 1),)
+
+
+def looks_of(*groups: tuple[str, str, int], cpu: float = 0.0, late: int = 0, stack: Stack = PLAIN) -> list[Look]:
+    """Looks by (activity, state, count), the kernel's total being `cpu` of the time. The first `late` of the last group's come
+    late; `stack` is that of the last group."""
+    found: list[Look] = []
+    total = sum(count for _, _, count in groups)
+    for at, (what, state, count) in enumerate(groups):
+        for number in range(count):
+            t = WINDOW_S * len(found) / total
+            last = at == len(groups) - 1
+            sample = ThreadSample(t, 1, 1, state, int(t * cpu * 1e9), 0, 1, "sleep", 0, late=last and number < late)
+            found.append(Look(sample, what, stack if last else PLAIN))
+    return found
+
+
+def divided(looks: list[Look], gpu_busy: float | None, ranks: int = 1) -> TrainingThread:
+    found = divide(looks, [(0.0, WINDOW_S)], gpu_busy=gpu_busy, inline=False, ranks=ranks)
+    assert found is not None
+    return found
+
+
+def test_both_counts_are_kept() -> None:
+    """30 % of the time it ran, all of it while it took batches over; the GPU worked half of the time."""
+    looks = looks_of(("data", "R", 100), ("data", "S", 100), ("step", "S", 180), cpu=0.3)
+    thread = divided(looks, 0.5)
+    assert thread.step == pytest.approx(0.5, abs=1e-3)
+    assert thread.receive == pytest.approx(0.3, abs=1e-3)
+    assert thread.data == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_late_look_tells_nothing_of_a_sleep() -> None:
+    """It meant to see the thread run, and saw the step that came after."""
+    prompt = divided(looks_of(("data", "R", 40), ("data", "S", 200), ("step", "S", 160), cpu=0.2), None)
+    late = divided(looks_of(("data", "R", 40), ("data", "S", 200), ("step", "S", 200), cpu=0.2, late=40), None)
+    assert late.step == pytest.approx(prompt.step)
+    assert divided(looks_of(("data", "R", 40), ("data", "S", 200), ("step", "S", 200), cpu=0.2), None).step > late.step
+
+
+def test_where_most_looks_are_late_all_count() -> None:
+    all_late = divided(looks_of(("step", "R", 40), ("step", "S", 200), cpu=0.2, late=200), None)
+    assert all_late.step == pytest.approx(1.0)
+
+
+def test_a_rank_that_blocks_in_its_backward_pass_beside_an_idle_gpu_waits_for_others() -> None:
+    looks = looks_of(("step", "S", 240), ("step", "S", 160), stack=BACKWARD)
+    alone, together = divided(looks, 0.62), divided(looks, 0.62, ranks=2)
+    assert alone.communication == 0
+    assert together.communication == pytest.approx(0.38, abs=1e-3)
+    assert together.step == pytest.approx(0.62, abs=1e-3)
+
+
+def test_a_gpu_that_works_through_the_backward_pass_waits_for_nobody() -> None:
+    looks = looks_of(("step", "S", 240), ("step", "S", 160), stack=BACKWARD)
+    assert divided(looks, 0.99, ranks=2).communication <= 0.02

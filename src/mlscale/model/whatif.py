@@ -18,6 +18,7 @@ MIN_SHARE_ERROR = 0.01
 SAME_SHARE = 1e-3  # of the time: the step is the GPU's busy share, which was taken for it
 # Of a burst of batches, what the window's ends cut off, 90 %: the difference of two ends, each anywhere in it (triangular).
 EDGE_ERROR = 0.68
+WHOLE_PER_CENT = 0.0025  # NVML gives its busy share so, and whether it rounds or cuts off nobody says
 # A worker also puts its batch into shared memory, which a loop that loads its own data does not: 1.02 to 1.38 times the
 # CPU time in the example job, small tensors to large (docs/model.md); the size of a batch cannot be seen from outside.
 HAND_OVER_COST, HAND_OVER_ERROR = 1.2, 0.18
@@ -32,6 +33,7 @@ MOVED_CPU_ERROR = 0.08
 LEAST_TAKE_OVER_S = 0.8e-3  # of the training thread
 LEAST_HAND_OVER_S = 0.6e-3  # of a worker's CPU time
 FEW_LOOKS = 10  # at taking over: fewer tell its share no better than to a third
+TURNS_SHARE = 0.7  # audio with one worker: 1.17 cores with a core free, 1.24 beside two other programs
 DEFAULT_PREFETCH = 2  # torch.utils.data.DataLoader's
 GIL_BOUND = 0.1  # share of a thread's time spent waiting for the lock, from which it bounds the loader
 # Squared coefficient of variation of a batch's preparation and of the step, mean of both. A batch is a sum over its
@@ -173,7 +175,9 @@ def _threads_of(profile: JobProfile, workers: int) -> float:
     cpu, own = profile.cpu, profile.workers
     if cpu is None or own is None or own.compute <= 0.05 or not workers:
         return 1.0
-    return max(1.0, cpu.worker_cores / (workers * own.compute))
+    beside = max(0.0, cpu.worker_cores / (workers * own.compute) - 1)
+    # Where they wait for a core, both threads take turns on it, and do not meet at the interpreter's lock, as they would on two.
+    return 1 + beside * (TURNS_SHARE if own.run_queue > GIL_BOUND else 1.0)
 
 
 def _with_answers(pipeline: Pipeline, rate: float, blocked_s: float) -> Pipeline:
@@ -279,7 +283,8 @@ def _step_error(profile: JobProfile, outside: float, batches: float) -> float:
     counted = bool(busy) and abs(sum(busy) / len(busy) - thread.step) < SAME_SHARE and not thread.overlap
     if not counted or profile.demand is None:
         return by_looks
-    return min(by_looks, MIN_SHARE_ERROR + max(1, loader.workers) / batches * EDGE_ERROR)
+    edges = max(1, loader.workers) / batches * EDGE_ERROR
+    return min(by_looks, MIN_SHARE_ERROR + math.hypot(edges, WHOLE_PER_CENT / max(outside, 1e-3)))
 
 
 def speedup(

@@ -40,6 +40,7 @@ EXPECTED = {
     "beside_another_program": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
     # Two programs at nice 19, of another session: the kernel's autogroups give them half of the machine all the same.
     "nicer_programs_that_do_not_yield": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
+    "one_worker_beside_two_programs": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
     "one_core": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
     # One of two cores is free and the worker is always at work: more workers, though taking batches over eats the gain.
     "one_worker_near_the_knee": ("loader_workers", "loader_workers", "cl climb cl la la bl bl bl"),

@@ -168,8 +168,11 @@ def case_of(profile: JobProfile) -> Case:
     more = move_to_workers(known, best)
     if pipeline.rival_groups:
         # Even shares are what sessions get in the long run; how the kernel places their threads may favour the one with more.
-        alone = dataclasses.replace(known, pipeline=dataclasses.replace(pipeline, rival_groups=0))
-        more = SpeedUp(more.value, more.low, max(more.high, move_to_workers(alone, best).high))
+        compete = dataclasses.replace(known, pipeline=dataclasses.replace(pipeline, rival_groups=0))
+        most = move_to_workers(
+            compete, best_workers(outside(known, compete.pipeline, 1) if known.inline else compete.pipeline)
+        )
+        more = SpeedUp(more.value, more.low, max(more.high, most.high))
     unsure = [store for store in profile.stores if store.at_ceiling is None and store.wait_share > 0.3]
     if unsure and more.value > 1:
         more = _below_a_ceiling(more, unsure[0].line_busy_fraction)

@@ -124,18 +124,18 @@ def others(drawn: Drawn, seen: Seen, wait: float) -> list[int]:
 
 
 def step_taken(drawn: Drawn, report: dict[str, Any], tried: dict[str, float]) -> str | None:
-    """Which of the remedies tried is the advised step, if one is."""
-    verdict, actions = report["verdict"]["bottleneck"], " ".join(report["next_step"]["actions"])
+    """Which of the remedies tried is the advised step, if one is: the first action, whose promise it is."""
+    verdict, lead = report["verdict"]["bottleneck"], "".join(report["next_step"]["actions"][:1])
     met = CIRCUMSTANCES.get(drawn.circumstance)
     if report["next_step"]["expected_speedup"] is None:
         return None
     if verdict == "loader_workers":
         return f"{advised(report)} workers"
-    if verdict == "preprocessing" and (drawn.circumstance != "company" or COMPANY not in actions):
-        if drawn.circumstance == "quota" and "quota" in actions:
-            return "without it"
-        smaller = SMALLER.search(actions)
-        return f"{smaller[1]} pixels" if smaller and COMPANY not in actions else None
+    if verdict == "preprocessing":
+        if COMPANY in lead or "quota" in lead:
+            return "without it" if drawn.circumstance in ("company", "quota") else None
+        smaller = SMALLER.search(lead)
+        return f"{smaller[1]} pixels" if smaller else None
     if drawn.circumstance == "late bucket":
         return None  # no other store of the same objects is at hand
     return "without it" if met is not None and met.cause == verdict else None

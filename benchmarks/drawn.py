@@ -147,6 +147,9 @@ def command(drawn: Drawn, data: Data, place: Any) -> list[str]:
         return [*JOBS, "tokens", "--data", str(folder / "tokens"), *common]
     if kind == "images":
         return [*EXAMPLE, "--image-size", f"{drawn.prepare:g}", "--images", "64", "--data", str(folder), *common]
+    if kind == "shards":
+        size = ("--size", int(drawn.prepare)) if drawn.prepare else ()
+        return module("shards", "--data", folder / kind, *size, *common)
     if kind in ("hdf5", "parquet"):
         return module("columns", "--data", folder, "--kind", kind, *common)
     if kind == "objects":

@@ -57,5 +57,15 @@ def test_sizes(
     assert (found.used if found else None) == used
 
 
+def test_an_image_stored_as_it_is_used_is_not_resized_any_more() -> None:
+    """PIL copies it then. A crop is resized whatever the size of the image that it is cut from."""
+    whole = oversized_of(recording((1000, 1000), (500, 500)), workers(), None, inline=False)
+    full = oversized_of(recording((1000, 1000), (500, 500), [0, 0, 1000, 1000]), workers(), None, inline=False)
+    crop = oversized_of(recording((2000, 2000), (500, 500), [0, 0, 1000, 1000]), workers(), None, inline=False)
+    assert whole is not None and full is not None and crop is not None
+    assert whole.freed == full.freed == pytest.approx(0.45 * 0.75 + 0.30)
+    assert crop.freed == pytest.approx(0.45 * 0.75 + 0.30 * 0.75)
+
+
 def test_without_images_nothing_is_said() -> None:
     assert oversized_of(Recording({}, (), (), "duration", 10.0), workers(), None, inline=False) is None

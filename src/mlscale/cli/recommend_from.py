@@ -144,10 +144,8 @@ def _trim(report: Report) -> Trim | None:
     oversized = report.oversized
     if oversized is None:
         return None
-    pixels = oversized.used[0] * oversized.used[1] / max(1, oversized.stored[0] * oversized.stored[1])
-    kept = 1 - (1 - pixels) * (oversized.decode_share + oversized.resize_share)
     what = f"{oversized.stored[0]}x{oversized.stored[1]} to {oversized.used[0]}x{oversized.used[1]}"
-    return Trim(kept, pixels, what)
+    return Trim(1 - oversized.freed, oversized.pixels, what)
 
 
 def _like(request: Request) -> Workload | None:

@@ -23,7 +23,7 @@ def oversized_of(
     if not images:
         return None
     stored = [(int(v["stored"][0]), int(v["stored"][1])) for v in images]
-    used = []
+    used, crops = [], 0
     for v in images:
         width, height = float(v["wanted"][0]), float(v["wanted"][1])
         box = v.get("box")
@@ -31,6 +31,7 @@ def oversized_of(
             # A crop uses only its box: the whole image at the box's scale is what would have to be stored.
             width *= v["stored"][0] / max(1.0, box[2] - box[0])
             height *= v["stored"][1] / max(1.0, box[3] - box[1])
+            crops += (box[2] - box[0], box[3] - box[1]) != tuple(v["stored"])
         used.append((round(width), round(height)))
     ratios = [s[0] * s[1] / max(1, u[0] * u[1]) for s, u in zip(stored, used, strict=True)]
     if statistics.median(ratios) < AREA_RATIO:
@@ -48,6 +49,7 @@ def oversized_of(
         decode_share=sum(f.share for f in functions if _on_stored(f)) / total,
         resize_share=sum(f.share for f in functions if f.name.endswith(_RESIZES)) / total,
         looks=round(total * looks_at),
+        crops=crops > len(images) / 2,
     )
 
 

@@ -193,6 +193,19 @@ class Oversized:
     decode_share: float  # of preparation CPU time spent decoding
     resize_share: float  # of preparation CPU time spent resizing
     looks: int = 0  # that the shares rest on
+    crops: bool = (
+        False  # a part of each is resized: it is so at any stored size. Else one stored as used is only copied
+    )
+
+    @property
+    def pixels(self) -> float:
+        """Used pixels over stored ones."""
+        return self.used[0] * self.used[1] / (self.stored[0] * self.stored[1])
+
+    @property
+    def freed(self) -> float:
+        """Share of the preparation's CPU time that goes when they are stored as they are used."""
+        return self.decode_share * (1 - self.pixels) + self.resize_share * (1 - self.pixels * self.crops)
 
 
 @dataclass(frozen=True)

@@ -257,6 +257,7 @@ def _shares(
                 shape = shares.get(like.get(what, ""), [1.0] * count)
                 shares[what] = [share * value for value in shape]
         _rake(shares, target, inside)
+        _make_whole(shares, range(count))  # also the bins before and after the steady ones
     parts = {
         what: tuple(_tidy(share) if number else None for share, number in zip(row, total, strict=True))
         for what, row in shares.items()
@@ -274,11 +275,16 @@ def _rake(shares: dict[str, list[float]], target: Mapping[str, float], places: S
             if mean > 0:
                 for place in places:
                     row[place] *= target.get(what, 0.0) / mean
-        for place in places:
-            together = sum(row[place] for row in shares.values())
-            if together > 0:
-                for row in shares.values():
-                    row[place] /= together
+        _make_whole(shares, places)
+
+
+def _make_whole(shares: dict[str, list[float]], places: Iterable[int]) -> None:
+    """Each bin's shares add up to one."""
+    for place in places:
+        together = sum(row[place] for row in shares.values())
+        if together > 0:
+            for row in shares.values():
+                row[place] /= together
 
 
 def _batches(recording: Recording, main: Mapping[int, tuple[int, int]]) -> Track | None:

@@ -160,10 +160,8 @@ def _smaller(case: Case) -> Step | None:
     if oversized is None:
         return None
     stored, used = oversized.stored, oversized.used
-    ratio = used[0] * used[1] / (stored[0] * stored[1])
-    share = oversized.decode_share + oversized.resize_share
-    left = 1 - share * (1 - ratio)
-    seen = Z_90 * math.sqrt(share * (1 - share) / max(oversized.looks, 1)) * (1 - ratio) / left
+    freed, left = oversized.freed, 1 - oversized.freed
+    seen = Z_90 * math.sqrt(freed * left / max(oversized.looks, 1)) / left
     error = math.hypot(TRIM_ERROR, seen)
     action = (
         f"Store the images at {used[0]}x{used[1]} pixels: they are {stored[0]}x{stored[1]} and are shrunk each time"

@@ -16,7 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.drawn import Data, Drawn
+from benchmarks.doing import Data
+from benchmarks.drawn import Drawn
 from benchmarks.ending import end_with_its_jobs
 from benchmarks.promise import read
 from benchmarks.unseen import run, tables

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import re
 import shutil
 import statistics
 import sys
@@ -26,6 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.ending import end_with_its_jobs
+from benchmarks.judge import advised
 from benchmarks.settings import Setting, settings
 from benchmarks.slowdown import ALONE_S, median_with_interval, slowdown
 from tests.running import diagnose, job, rate_of, rows_of
@@ -76,12 +76,6 @@ def run(setting: Setting, scratch: Path, driver: Path, *, time_alone: bool) -> R
         "slower": slower,
         "recording": str(seen.recording),
     }
-
-
-def advised(report: dict[str, Any]) -> str:
-    """The number of workers in the advice; 2 where it has none."""
-    found = re.search(r"(?:num_workers=|in )(\d+)(?: threads| worker|,|\))", " ".join(report["next_step"]["actions"]))
-    return found[1] if found else "2"
 
 
 @contextlib.contextmanager

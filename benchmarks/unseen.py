@@ -2,7 +2,7 @@
 
     python benchmarks/unseen.py [--count 20] [--seed 1] [--keep results.jsonl] [--tables results.jsonl] [--again]
 
-About a minute and a half for each job; needs root, and the extra `bench`. What is drawn is in `drawn.py`: data, preparation,
+About a minute and a half for each job; needs root, and the extra `bench`. What is drawn is in `drawn.py`, which verdicts are right in `judge.py`: data, preparation,
 step, workers, and for half of the jobs a store, a quota, company or work in the loop. Which verdicts are right nobody decides
 beforehand: each remedy is tried by itself (other numbers of workers; without what the job meets), and a verdict is right if
 its own brings 10 %. Within 5 points of a bound (of 10 % waiting, or of 10 % that a remedy brings) either side is right. The
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import re
 import shutil
 import statistics
 import sys
@@ -27,32 +26,17 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.drawn import CIRCUMSTANCES, Data, Drawn, command, draw, meet, without
+from benchmarks.doing import Data, command, meet
+from benchmarks.drawn import CIRCUMSTANCES, Drawn, draw, without
 from benchmarks.ending import end_with_its_jobs
-from benchmarks.promise import advised, diagnosed_anew, hidden_prints, inside, measure, off, read
+from benchmarks.judge import BOUND, EITHER, SMALLER, acceptable, advised, step_taken
+from benchmarks.promise import diagnosed_anew, hidden_prints, inside, measure, off, read
 from tests.running import Seen, diagnose, job, rows_of
 from tests.virtual_nvml.gpu import build_driver, make_state
 
-BOUND, EITHER = 0.10, 0.05
 READY_STEPS = 5
 WAITERS = 8  # workers that are tried too where a store answers late
-COMPANY, SMALLER = "Move the other programs", re.compile(r"Store the images at (\d+)x")
 Result = dict[str, Any]
-
-
-def acceptable(wait: float, rest: float, gains: dict[str, float], ranks: bool = False) -> set[str]:
-    """The verdicts that are right: for the shares of the time that the job waited for data, and spent on neither data nor the
-    step, and what the remedy of each brought."""
-    found = {verdict for verdict, gain in gains.items() if gain >= 1 + BOUND - EITHER}
-    best = max(gains.values(), default=1.0)
-    if best < 1 + BOUND + EITHER:
-        if wait >= BOUND - EITHER:
-            found |= {"preprocessing", "host"}  # batches that are dear to take over are the loop's own work
-        if rest >= BOUND - EITHER:
-            found |= {"host", "communication"} if ranks else {"host"}
-        if max(wait, rest) <= BOUND + EITHER:
-            found.add("gpu")
-    return found
 
 
 def rest_of(log: Path, drawn: Drawn, wait: float) -> float:
@@ -121,24 +105,6 @@ def others(drawn: Drawn, seen: Seen, wait: float) -> list[int]:
         return []
     late = drawn.circumstance.startswith("late")
     return sorted({1, 2, drawn.workers + 1, WAITERS if late else 1} - {drawn.workers})
-
-
-def step_taken(drawn: Drawn, report: dict[str, Any], tried: dict[str, float]) -> str | None:
-    """Which of the remedies tried is the advised step, if one is: the first action, whose promise it is."""
-    verdict, lead = report["verdict"]["bottleneck"], "".join(report["next_step"]["actions"][:1])
-    met = CIRCUMSTANCES.get(drawn.circumstance)
-    if report["next_step"]["expected_speedup"] is None:
-        return None
-    if verdict == "loader_workers":
-        return f"{advised(report)} workers"
-    if verdict == "preprocessing":
-        if COMPANY in lead or "quota" in lead:
-            return "without it" if drawn.circumstance in ("company", "quota") else None
-        smaller = SMALLER.search(lead)
-        return f"{smaller[1]} pixels" if smaller else None
-    if drawn.circumstance == "late bucket":
-        return None  # no other store of the same objects is at hand
-    return "without it" if met is not None and met.cause == verdict else None
 
 
 def tables(results: Sequence[Result]) -> str:

@@ -95,6 +95,8 @@ def test_no_workers(tmp_path: Path, gpu: dict[str, str]) -> None:
         seen = diagnose(pid, log, **gpu)
     assert seen.verdict == "loader_workers"
     assert "num_workers=" in seen.report["next_step"]["actions"][0]
+    # 16 images of 3 x 224 x 224 floats, read from the job's memory.
+    assert "9.63 MB" in next(rung["because"] for rung in seen.report["ladder"] if rung["rung"] == "loader_workers")
     agrees(seen)
 
 

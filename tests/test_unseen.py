@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 from benchmarks.drawn import CIRCUMSTANCES, KINDS, NOTHING, Drawn, draw
-from benchmarks.unseen import acceptable, step_taken
+from benchmarks.judge import acceptable, step_taken
 
 GAIN = {"value": 1.5, "low": 1.4, "high": 1.6}
 

@@ -40,3 +40,10 @@ def test_hyperthreads_as_the_kernel_tells_them() -> None:
     assert machine.threads_per_core(cpus) == max(1, round(len(cpus) / len(lists)))
     assert machine.threads_per_core([100_000]) == 1
     assert machine.threads_per_core([]) == 1
+
+
+def test_fresh_memory_costs_time_for_each_byte() -> None:
+    """More than to write to memory that is there (some 0.1 ns a byte), and less than a hundred times that."""
+    filled_s, released_s = machine.fresh_memory_s()
+    assert 0 < released_s < 1e-8
+    assert 1e-11 < filled_s < 1e-7

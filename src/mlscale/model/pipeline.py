@@ -43,9 +43,7 @@ class Pipeline:
     variability: float = 1.0  # mean squared coefficient of variation of the two sides; 1: exponential
     limit_cores: float = 0.0  # that one rank may have at most; 0: `cores`, whoever else wants them
     other_cores: float = 0.0  # used by other programs, for each rank of this job
-    rival_groups: int = (
-        0  # that get as much of the cores as this job, however many threads want them; 0: threads compete
-    )
+    rival_groups: int = 0  # each gets as much of the cores as this job, however many its threads; 0: threads compete
     ranks: int = 1  # that share the machine, each with as many cores
     machine_cores: float = 0.0  # logical ones that its threads may run on, whatever a quota says; 0: `cores`
     threads_per_core: int = 1  # hyperthreads: two share what one core can do

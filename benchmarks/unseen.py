@@ -2,11 +2,11 @@
 
     python benchmarks/unseen.py [--count 20] [--seed 1] [--keep results.jsonl] [--tables results.jsonl] [--again]
 
-About a minute and a half for each job; needs root, and the extra `bench`. What is drawn is in `drawn.py`, which verdicts are right in `judge.py`: data, preparation,
+About a minute and a half for each job; needs root, and the extra `bench`. What is drawn is in `drawn.py`: data, preparation,
 step, workers, and for half of the jobs a store, a quota, company or work in the loop. Which verdicts are right nobody decides
-beforehand: each remedy is tried by itself (other numbers of workers; without what the job meets), and a verdict is right if
-its own brings 10 %. Within 5 points of a bound (of 10 % waiting, or of 10 % that a remedy brings) either side is right. The
-promise is that of the advised step, which is taken.
+beforehand (`judge.py`): each remedy is tried by itself (other numbers of workers; without what the job meets), and a verdict is
+right if its own brings 10 %. Within 5 points of a bound (of 10 % waiting, or of 10 % that a remedy brings) either side is right.
+The promise is that of the advised step, which is taken.
 """
 
 from __future__ import annotations

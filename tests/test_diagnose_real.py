@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mlscale.observe import proc
+from mlscale.observe import beside, proc
 from tests.faults import inject
 from tests.running import EXAMPLE, JOBS, ROOT, Seen, diagnose, environment, job
 from tests.virtual_nvml.gpu import build_driver, make_state
@@ -69,7 +69,9 @@ def test_too_few_workers(tmp_path: Path, gpu: dict[str, str]) -> None:
     agrees(seen)
 
 
-def test_too_few_workers_beside_other_work(tmp_path: Path, gpu: dict[str, str]) -> None:
+def test_one_worker_beside_another_session(tmp_path: Path, gpu: dict[str, str]) -> None:
+    """Where the kernel shares the cores by session, more workers win none: with 2 and with 4 of them the job was measured 1.01
+    and 1.00 times as fast. Where threads compete, they do."""
     log = tmp_path / "log"
     command = [
         *JOBS,
@@ -85,7 +87,11 @@ def test_too_few_workers_beside_other_work(tmp_path: Path, gpu: dict[str, str]) 
     ]
     with inject.cpu_hogs(1), job(command, log, **gpu) as pid:
         seen = diagnose(pid, log, **gpu)
-    assert seen.verdict == "loader_workers"
+    if beside.share_group(os.getpid()) is None:
+        assert seen.verdict == "loader_workers"
+    else:
+        assert seen.verdict == "preprocessing"
+        assert seen.report["next_step"]["actions"][0].startswith("Move the other programs")
     agrees(seen)
 
 

@@ -32,8 +32,8 @@ def acceptable(wait: float, rest: float, gains: dict[str, float], ranks: bool = 
     return found
 
 
-def step_taken(drawn: Drawn, report: dict[str, Any], tried: dict[str, float]) -> str | None:
-    """Which of the remedies tried is the advised step, if one is: the first action, whose promise it is."""
+def step_taken(drawn: Drawn, report: dict[str, Any]) -> str | None:
+    """Which remedy is the advised step, if one can be tried: the first action, whose promise it is."""
     verdict, lead = report["verdict"]["bottleneck"], "".join(report["next_step"]["actions"][:1])
     met = CIRCUMSTANCES.get(drawn.circumstance)
     if report["next_step"]["expected_speedup"] is None:

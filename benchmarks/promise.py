@@ -176,6 +176,15 @@ def read(path: Path) -> list[Result]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def keep(result: Result, path: Path, name: str) -> None:
+    """Adds a result to a file, and its recording beside it."""
+    kept = path.parent / "recordings" / f"{name}.mlscale"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    result["recording"] = str(shutil.copy(result["recording"], kept))
+    with path.open("a") as file:
+        file.write(json.dumps(result) + "\n")
+
+
 def diagnosed_anew(result: Result) -> Result:
     """The same run, with what mlscale says of it now. A step that was not taken cannot be compared."""
     report = report_of(recordings.read(Path(result["recording"])))
@@ -214,11 +223,7 @@ def main() -> None:
             result = run(setting, scratch, driver, time_alone=time_alone)
             results.append(result)
             if options.keep:
-                kept = options.keep.parent / "recordings" / f"{setting.name.replace(' ', '_')}-{repetition}.mlscale"
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                result["recording"] = str(shutil.copy(result["recording"], kept))
-                with options.keep.open("a") as file:
-                    file.write(json.dumps(result) + "\n")
+                keep(result, options.keep, f"{setting.name.replace(' ', '_')}-{repetition}")
             print(f"{setting.name}: {result['verdict']}, promise {off(result)}", file=sys.stderr, flush=True)
     print(tables(results))
 

@@ -12,9 +12,7 @@ The promise is that of the advised step, which is taken.
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import shutil
 import statistics
 import sys
 import tempfile
@@ -30,7 +28,7 @@ from benchmarks.doing import Data, command, meet
 from benchmarks.drawn import CIRCUMSTANCES, Drawn, draw, without
 from benchmarks.ending import end_with_its_jobs
 from benchmarks.judge import BOUND, EITHER, SMALLER, acceptable, advised, step_taken
-from benchmarks.promise import diagnosed_anew, hidden_prints, inside, measure, off, read
+from benchmarks.promise import diagnosed_anew, hidden_prints, inside, keep, measure, off, read
 from tests.running import Seen, diagnose, job, rows_of
 from tests.virtual_nvml.gpu import build_driver, make_state
 
@@ -78,7 +76,7 @@ def run(drawn: Drawn, data: Data, driver: Path) -> Result:
         name = f"{smaller[1]} pixels"
         tried[name] = rate(replace(drawn, prepare=float(smaller[1])))
         gains["preprocessing"] = max(tried[name], gains.get("preprocessing", 0.0))
-    taken = step_taken(drawn, seen.report, tried)
+    taken = step_taken(drawn, seen.report)
     return {
         "job": drawn.name,
         "drawn": asdict(drawn),
@@ -158,11 +156,7 @@ def main() -> None:
             continue
         results.append(run(drawn, data, driver))
         if options.keep:
-            kept = options.keep.parent / "recordings" / f"{options.seed}-{number}.mlscale"
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            results[-1]["recording"] = str(shutil.copy(results[-1]["recording"], kept))
-            with options.keep.open("a") as file:
-                file.write(json.dumps(results[-1]) + "\n")
+            keep(results[-1], options.keep, f"{options.seed}-{number}")
         print(
             f"{results[-1]['job']}: {results[-1]['verdict']}, promise {off(results[-1])}", file=sys.stderr, flush=True
         )

@@ -40,11 +40,10 @@ def report(verdict: str, *actions: str) -> dict[str, Any]:
 
 def test_a_promise_is_compared_with_the_step_that_it_is_made_for() -> None:
     beside = Drawn("images", 20, 480, 2, "company", 2)
-    tried = {"without it": 1.5, "224 pixels": 1.3}
     move, smaller = "Move the other programs elsewhere", "Store the images at 224x224 pixels"
-    assert step_taken(beside, report("preprocessing", move, smaller), tried) == "without it"
-    assert step_taken(beside, report("preprocessing", smaller, move), tried) == "224 pixels"
-    assert step_taken(beside, report("gpu", "Nothing to cure."), tried) is None
+    assert step_taken(beside, report("preprocessing", move, smaller)) == "without it"
+    assert step_taken(beside, report("preprocessing", smaller, move)) == "224 pixels"
+    assert step_taken(beside, report("gpu", "Nothing to cure.")) is None
     assert (
         step_taken(beside, report("loader_workers", "DataLoader(..., num_workers=3)"), {"3 workers": 1.2})
         == "3 workers"

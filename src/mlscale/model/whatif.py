@@ -33,7 +33,7 @@ MOVED_CPU_ERROR = 0.08
 LEAST_TAKE_OVER_S = 0.8e-3  # of the training thread
 LEAST_HAND_OVER_S = 0.6e-3  # of a worker's CPU time
 FEW_LOOKS = 10  # at taking over: fewer tell its share no better than to a third
-TURNS_SHARE = 0.7  # audio with one worker: 1.17 cores with a core free, 1.24 beside two other programs
+BESIDE_EACH_OTHER = 0.5  # of what a worker's two threads seem to do so, where a wait for a core hides how much: halfway
 DEFAULT_PREFETCH = 2  # torch.utils.data.DataLoader's
 GIL_BOUND = 0.1  # share of a thread's time spent waiting for the lock, from which it bounds the loader
 # Squared coefficient of variation of a batch's preparation and of the step, mean of both. A batch is a sum over its
@@ -177,7 +177,7 @@ def _threads_of(profile: JobProfile, workers: int) -> float:
         return 1.0
     beside = max(0.0, cpu.worker_cores / (workers * own.compute) - 1)
     # Where they wait for a core, both threads take turns on it, and do not meet at the interpreter's lock, as they would on two.
-    return 1 + beside * (TURNS_SHARE if own.run_queue > GIL_BOUND else 1.0)
+    return 1 + beside * (BESIDE_EACH_OTHER if own.run_queue > WAITS_FOR_CORE else 1.0)
 
 
 def _with_answers(pipeline: Pipeline, rate: float, blocked_s: float) -> Pipeline:

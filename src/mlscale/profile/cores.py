@@ -103,15 +103,18 @@ def _yield(job: float, others: float, limit: float, waiting: float) -> bool:
 
 def _rival_groups(recording: Recording) -> int:
     """Groups of the other programs, where all are known and none is the job's own."""
-    facts = [event.values for event in recording.events if isinstance(event, Fact) and event.name == "beside"]
-    own: Any = facts[-1].get("group") if facts else None
-    named: Any = facts[-1].get("programs", ()) if facts else ()
-    groups = {one.get("group") for one in named}
+    seen = _beside(recording)
+    own, groups = seen.get("group"), {one.get("group") for one in seen.get("programs", ())}
     return 0 if own is None or None in groups or own in groups else len(groups)
 
 
 def _programs(recording: Recording) -> tuple[Program, ...]:
     """Other programs that took the cores, largest first."""
-    facts = [event.values for event in recording.events if isinstance(event, Fact) and event.name == "beside"]
-    named: Any = facts[-1].get("programs", ()) if facts else ()
+    named = _beside(recording).get("programs", ())
     return tuple(Program(int(one["pid"]), str(one["name"]), float(one["cores"])) for one in named)
+
+
+def _beside(recording: Recording) -> Mapping[str, Any]:
+    """What was found of other programs; empty where they were not looked for."""
+    facts = [event.values for event in recording.events if isinstance(event, Fact) and event.name == "beside"]
+    return facts[-1] if facts else {}

@@ -193,9 +193,7 @@ class Oversized:
     decode_share: float  # of preparation CPU time spent decoding
     resize_share: float  # of preparation CPU time spent resizing
     looks: int = 0  # that the shares rest on
-    crops: bool = (
-        False  # a part of each is resized: it is so at any stored size. Else one stored as used is only copied
-    )
+    crops: bool = False  # a part of each is resized, whatever the stored size; else one stored as used is only copied
 
     @property
     def pixels(self) -> float:

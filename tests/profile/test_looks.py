@@ -50,6 +50,15 @@ def test_a_late_look_tells_nothing_of_a_sleep() -> None:
     assert divided(looks_of(("data", "R", 40), ("data", "S", 200), ("step", "S", 200), cpu=0.2), None).step > late.step
 
 
+def test_late_looks_at_a_sleep_count_where_none_at_the_running_thread_is_missing() -> None:
+    """A rank waits for another one whose work fills the cores: looks come late there, and it slept all the same."""
+    groups = (("data", "R", 20), ("step", "S", 100), ("data", "S", 80))
+    all_seen = divided(looks_of(*groups, cpu=0.1, late=40), None)
+    assert all_seen.step == pytest.approx(0.5)
+    half_missing = divided(looks_of(*groups, cpu=0.2, late=40), None)  # 20 of the 40 were looks at the running thread
+    assert half_missing.step == pytest.approx(0.8 * 100 / 160)
+
+
 def test_where_most_looks_are_late_all_count() -> None:
     all_late = divided(looks_of(("step", "R", 40), ("step", "S", 200), cpu=0.2, late=200), None)
     assert all_late.step == pytest.approx(1.0)

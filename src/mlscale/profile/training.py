@@ -27,7 +27,7 @@ SURE_STEP = 0.02  # a share of the time in functions that are surely the step: t
 _DATA = ("data", "data_file")
 BLIND = "blind"  # blocked, and neither the stack nor the system call may be seen
 SAME_WITHIN = 3.0  # standard errors: farther apart is no chance
-LEAST_IN_TIME = 0.5  # of the looks at a sleeping thread: fewer are kept for a chance of their own
+LEAST_IN_TIME = 0.5  # of the looks at a sleeping thread: where there are fewer, all count
 FITTED = 20  # rounds of the fit: far more than it takes
 SAVE_GAP_S = 0.3  # looks at one save that lie further apart belong to two saves
 
@@ -91,29 +91,32 @@ def weigh(looks: Sequence[Look], spans: Sequence[Span], *, throttled: bool) -> l
     A look needs a core, and finds one more easily while the job leaves one: running threads are seen too seldom. The
     kernel's totals say how much of the time the thread ran or wanted to; looks divide each part, not the whole. A look
     whose stack changed while it was read says only that the thread ran. One that had to wait for a core saw not the moment that
-    chance had chosen but what came after it: of a thread that ran then, its next sleep.
+    chance had chosen but what came after it: of a thread that ran then, its next sleep. As many late looks at a sleep are such as
+    looks at the running thread are missing; the others stand, for while the cores are full a thread sleeps elsewhere than else.
     """
     total = len(looks)
     stacks = any(look.stack for look in looks)
     running = [look.sample.state == "R" for look in looks]
     usable = [bool(look.stack) or not stacks for look in looks]
     asleep = [u and not r for r, u in zip(running, usable, strict=True)]
-    in_time = [a and not look.sample.late for look, a in zip(looks, asleep, strict=True)]
-    if sum(in_time) >= LEAST_IN_TIME * sum(asleep):
-        usable = [i if a else u for i, a, u in zip(in_time, asleep, usable, strict=True)]
     share = sum(running) / total
     exact = thread_shares([look.sample for look in looks], spans)
     if exact is not None:
         ran = min(1.0, exact[0] + exact[1])
         # The kernel counts no run-queue wait while a quota holds the group back; it still shows as runnable.
         share = max(ran, share) if throttled else ran
-    counts = {flag: sum(1 for r, u in zip(running, usable, strict=True) if u and r is flag) for flag in (True, False)}
-    if not counts[True]:
+    late = [a and look.sample.late for look, a in zip(looks, asleep, strict=True)]
+    kept = 1.0
+    if 0 < sum(late) <= (1 - LEAST_IN_TIME) * sum(asleep):
+        kept -= min(1.0, max(0.0, share * total - sum(running)) / sum(late))
+    counted = [(kept if slow else 1.0) if u else 0.0 for u, slow in zip(usable, late, strict=True)]
+    sums = {flag: sum(c for r, c in zip(running, counted, strict=True) if r is flag) for flag in (True, False)}
+    if not sums[True]:
         share = 0.0
-    elif not counts[False]:
+    elif not sums[False]:
         share = 1.0
     part = {True: share, False: 1 - share}
-    return [part[r] / counts[r] if u and counts[r] else 0.0 for r, u in zip(running, usable, strict=True)]
+    return [part[r] * c / sums[r] if sums[r] else 0.0 for r, c in zip(running, counted, strict=True)]
 
 
 def _as_the_gpu_says(looks: Sequence[Look], weights: list[float], gpu_busy: float) -> list[float]:

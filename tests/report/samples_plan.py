@@ -10,6 +10,7 @@ from mlscale.ladder.result import NextStep, Verdict
 from mlscale.measure import Measurement
 from mlscale.model.speedup import SpeedUp
 from mlscale.report.diff import Diff, diff_of
+from mlscale.report.probe import Probe, Trial
 from mlscale.report.recommendation import Candidate, Cost, Goal, Interval, Recommendation
 from mlscale.report.report import Report, Tool
 
@@ -149,3 +150,41 @@ def comparison() -> Diff:
 def unmeasured_comparison() -> Diff:
     """Two reports without a rate."""
     return diff_of(samples.inconclusive_report(), samples.inconclusive_report())
+
+
+def probe() -> Probe:
+    """A store that was read by more and more readers."""
+
+    def trial(readers: int, rate: float, took: float) -> Trial:
+        figures = {
+            "store_bytes_per_s": Measurement(rate, "bytes/s", 0.95 * rate, 1.05 * rate, "whole files in random order"),
+            "store_read_s": Measurement(took, "s", 0.9 * took, 1.1 * took, "whole files in random order"),
+        }
+        return Trial(f"{readers} readers", figures, chosen=readers == 4)
+
+    trials = (trial(2, 110e6, 0.0021), trial(4, 190e6, 0.0024), trial(8, 191e6, 0.0049))
+    return Probe(
+        tool=Tool("mlscale", "0.1.0"),
+        created_at="2026-11-26T18:00:00Z",
+        of="storage",
+        target="/data/train",
+        host=samples.workers_report().host,
+        headline="The store gives 190 MB/s (1,650 reads/s) to 4 readers, and no more to more of them.",
+        because=("1,281 files, 148 MB in all, on ext4 on nvme1n1.",),
+        measurements=trials[1].measurements,
+        trials=trials,
+        warnings=("Whether the server had the files in its own memory cannot be seen from here.",),
+    )
+
+
+def failed_probe() -> Probe:
+    """A loader that gave too few batches."""
+    return replace(
+        probe(),
+        of="loader",
+        target="train:loader",
+        headline="No rate was measured.",
+        measurements={},
+        trials=(),
+        because=(),
+    )

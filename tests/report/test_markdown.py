@@ -26,6 +26,8 @@ KINDS = {
     "no plan": samples_plan.no_plan,
     "diff": samples_plan.comparison,
     "diff without a rate": samples_plan.unmeasured_comparison,
+    "probe": samples_plan.probe,
+    "failed probe": samples_plan.failed_probe,
 }
 
 

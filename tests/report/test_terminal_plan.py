@@ -16,7 +16,7 @@ from mlscale.report.charts_text import chart_lines
 from mlscale.report.document import Picture, document_of
 from mlscale.report.formats import render
 
-PLANS = {name: KINDS[name] for name in ("plan", "no plan", "diff", "diff without a rate")}
+PLANS = {name: KINDS[name] for name in ("plan", "no plan", "diff", "diff without a rate", "probe", "failed probe")}
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 300])

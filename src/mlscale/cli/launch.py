@@ -34,13 +34,15 @@ def check_command(command: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def launched(command: Sequence[str], *, keep_running: bool) -> Iterator[subprocess.Popen[bytes]]:
+def launched(
+    command: Sequence[str], *, keep_running: bool, pass_fds: Sequence[int] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
     """The job, running in a session of its own: Ctrl-C is ours. Ended on leaving, at once on KeyboardInterrupt.
 
     It keeps our stdin; its stdout becomes our stderr, for stdout is the report's. Raises UsageProblem.
     """
     try:
-        job = subprocess.Popen(command, stdout=_our_stderr(), start_new_session=True)
+        job = subprocess.Popen(command, stdout=_our_stderr(), start_new_session=True, pass_fds=pass_fds)
     except OSError as error:
         raise UsageProblem(f"{command[0]}: it cannot be started: {error.strerror or error}.") from None
     grace = GRACE_S

@@ -221,6 +221,10 @@ def document_of(report: AnyReport) -> Document:
         from mlscale.report.document_diff import document as diff_document
 
         return diff_document(report)
+    if report.kind == "probe":
+        from mlscale.report.document_probe import document as probe_document
+
+        return probe_document(report)
     from mlscale.report.document_plan import document as plan_document
 
     return plan_document(report)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from mlscale.report.diff import Diff
+    from mlscale.report.probe import Probe
     from mlscale.report.recommendation import Recommendation
     from mlscale.report.report import Report
 
-    AnyReport: TypeAlias = Report | Recommendation | Diff
+    AnyReport: TypeAlias = Report | Recommendation | Diff | Probe
 
 FORMATS = ("terminal", "json", "markdown", "html", "jira")
 SUFFIXES = {

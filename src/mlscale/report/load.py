@@ -20,7 +20,7 @@ from mlscale.report.report import SCHEMA_VERSION
 if TYPE_CHECKING:
     from mlscale.report.formats import AnyReport
 
-KINDS = ("diagnosis", "recommendation", "diff")
+KINDS = ("diagnosis", "recommendation", "diff", "probe")
 _REMEDY = "Name a file written by mlscale with --format json."
 
 
@@ -91,6 +91,10 @@ def _type_of(kind: str) -> type:
         from mlscale.report.recommendation import Recommendation
 
         return Recommendation
+    if kind == "probe":
+        from mlscale.report.probe import Probe
+
+        return Probe
     from mlscale.report.diff import Diff
 
     return Diff

@@ -30,6 +30,14 @@ LABELS = {
     "gpu_memory_busy_fraction": "GPU memory busy",
     "gpu_power_fraction": "GPU power",
     "pcie_bytes_per_s": "PCIe traffic",
+    "store_bytes_per_s": "The store gives",
+    "store_reads_per_s": "Reads",
+    "store_read_s": "A read takes",
+    "store_readers": "Readers that are enough",
+    "page_cache_bytes_per_s": "From the page cache",
+    "batch_rate": "Batches",
+    "first_batch_s": "First batch after",
+    "step_s": "A step takes",
 }
 
 STATUS_MEANS = {

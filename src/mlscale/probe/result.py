@@ -1,0 +1,81 @@
+"""What the probes found, as plain data: the figures of equal parts of the time, so that their spread can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a trial: `count` things (reads, batches, steps) in `elapsed_s` seconds. None: not known."""
+
+    elapsed_s: float
+    count: int
+    amount: float | None = None  # bytes that were read, or samples
+    cpu_s: float | None = None  # of all processes that took part
+
+
+@dataclass(frozen=True)
+class StoreTrial:
+    """Reads by `readers` threads at once. `read_s` is what single ones took, opening included; `device_bytes` came from
+    a block device, None where the kernel does not count them. `failed` ended with an error, and count nowhere else."""
+
+    readers: int
+    parts: tuple[Part, ...]
+    read_s: tuple[float, ...]
+    device_bytes: int | None = None
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class StoreFound:
+    """A store, by its trials. `read_bytes`: of one read, at the median. `kind` and `file_system` are a Mount's."""
+
+    path: str
+    files: int
+    file_bytes: int
+    read_bytes: int
+    whole_files: bool
+    kind: str
+    file_system: str
+    device: str
+    trials: tuple[StoreTrial, ...]
+    cached: StoreTrial | None = None
+    dropped: bool = True  # what was read was dropped from the page cache before
+    notes: tuple[str, ...] = ()
+    ended: str = "duration"
+
+
+@dataclass(frozen=True)
+class LoaderTrial:
+    """A loader iterated by itself. `workers`: None where it does not say. `epoch`: batches of a whole one,
+    None where none ended in time."""
+
+    workers: int | None
+    as_it_is: bool
+    first_batch_s: float
+    parts: tuple[Part, ...]
+    epoch: int | None = None
+
+
+@dataclass(frozen=True)
+class StepTrial:
+    """A step called by itself. `busy`: looks at the GPUs that it holds, each a share."""
+
+    warm_up: int
+    parts: tuple[Part, ...]
+    synchronised: bool
+    busy: tuple[float, ...] = ()
+    gpu: str | None = None
+
+
+@dataclass(frozen=True)
+class CodeFound:
+    """What came of the user's loader or step."""
+
+    target: str
+    loader: tuple[LoaderTrial, ...] = ()
+    step: StepTrial | None = None
+    batch_size: int | None = None
+    notes: tuple[str, ...] = ()
+    ended: str = "duration"

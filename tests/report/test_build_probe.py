@@ -9,7 +9,8 @@ import pytest
 
 from mlscale.probe.result import CodeFound, LoaderTrial, Part, StepTrial, StoreFound, StoreTrial
 from mlscale.probe.said import event_of, found_in
-from mlscale.report.build_probe import probe_of_loader, probe_of_step, probe_of_store
+from mlscale.report.build_probe_code import probe_of_loader, probe_of_step
+from mlscale.report.build_probe_store import probe_of_store
 from mlscale.report.report import Cpus, Host
 
 HOST = Host("box", Cpus(8, None), 32 << 30)

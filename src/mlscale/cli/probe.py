@@ -49,7 +49,7 @@ def run_storage(path: str, duration: str, readers: Sequence[str], cached: bool, 
     """Reads the files, and reports. Gives the exit code; raises MlscaleError."""
     from mlscale.cli.interrupt import stoppable
     from mlscale.probe.store import READERS, probe_store
-    from mlscale.report.build_probe import probe_of_store
+    from mlscale.report.build_probe_store import probe_of_store
 
     seconds = options.duration(duration)
     counts = tuple(sorted(_counts("--readers", readers, 1, MOST_READERS))) or READERS
@@ -70,7 +70,7 @@ def run_code(request: CodeRequest) -> int:
     """Runs the loader or step in a process of its own, and reports. Gives the exit code; raises MlscaleError."""
     from mlscale.cli.interrupt import stoppable
     from mlscale.probe.said import found_in
-    from mlscale.report.build_probe import probe_of_loader, probe_of_step
+    from mlscale.report.build_probe_code import probe_of_loader, probe_of_step
 
     seconds = options.duration(request.duration)
     if ":" not in request.target.strip(":"):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -144,22 +145,34 @@ def test_refusals_are_one_line(tmp_path: Path, arguments: list[str], says: str) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
-def test_files_of_somebody_else(tmp_path: Path) -> None:
-    folder = files(tmp_path / "data", 3, KB20)
-    for file in folder.iterdir():
-        file.chmod(0o600)
-    for parent in (folder, *list(folder.parents)[:3]):
-        parent.chmod(0o755)
-    code = (
-        "import os, sys; os.setgid(65534); os.setuid(65534);"
-        "from mlscale.__main__ import main; sys.argv = ['mlscale', 'probe', 'storage', sys.argv[1], '--quiet']; sys.exit(main())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], env=environment(), capture_output=True, text=True, check=False
-    )
-    if "ModuleNotFoundError" in done.stderr or "Permission denied" in done.stderr:
-        pytest.skip("the interpreter's own files may not be read by another user here")
-    assert done.returncode == 3 and "may not read it" in done.stderr
+def test_files_of_somebody_else() -> None:
+    code = """
+import os, sys
+from mlscale.errors import NotPermitted
+from mlscale.probe.store import probe_store
+os.setgid(65534)
+os.setuid(65534)
+try:
+    probe_store(sys.argv[1], duration_s=0.2, readers=(1,))
+except NotPermitted as refused:
+    print(refused.exit_code, refused.message)
+"""
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
+        os.chmod(parent, 0o755)
+        folder = files(Path(parent) / "data", 3, KB20)
+        for mode, what in ((0o755, folder / "00"), (0o700, folder)):
+            folder.chmod(mode)
+            for file in folder.iterdir():
+                file.chmod(0o600)
+            done = subprocess.run(
+                [sys.executable, "-c", code, str(folder)],
+                env=environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.stdout.startswith("3 ") and "may not read it" in done.stdout, (done.stdout, done.stderr)
+            assert str(what) in done.stdout
 
 
 def test_ctrl_c_reports_what_was_read(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ from mlscale.probe.result import CodeFound, LoaderTrial, Part, StepTrial, StoreF
 from mlscale.probe.said import event_of, found_in
 from mlscale.report.build_probe_code import probe_of_loader, probe_of_step
 from mlscale.report.build_probe_store import probe_of_store
+from mlscale.report.probe_figures import t90
 from mlscale.report.report import Cpus, Host
 
 HOST = Host("box", Cpus(8, None), 32 << 30)
 NOW = datetime(2026, 11, 26, 18, tzinfo=timezone.utc)
 
 
-def parts(rate: float, size: float | None = None, cpu: float | None = 0.0, spread: float = 0.0) -> tuple[Part, ...]:
+def parts(rate: float, size: float | None = None, cpu: float = 0.0, spread: float = 0.0) -> tuple[Part, ...]:
     """Six seconds, one after the other, of `rate` things of `size` each."""
     rates = [rate * (1 + spread * way) for way in (1, -1, 1, -1, 1, -1)]
     return tuple(Part(1.0, round(r), size and size * round(r), cpu) for r in rates)
@@ -71,6 +72,13 @@ def test_intervals_follow_the_spread() -> None:
     rate = probe_of_loader(found, HOST, 8.0, NOW).measurements["throughput"]
     # Student's t for five degrees of freedom, 2.015, times 70 / sqrt(6) samples/s
     assert rate.value == pytest.approx(640) and rate.high - rate.value == pytest.approx(2.015 * 70.1 / 6**0.5, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("count", "published"), [(2, 6.314), (4, 2.353), (5, 2.132), (6, 2.015), (11, 1.812), (121, 1.658)]
+)
+def test_students_t_is_that_of_the_tables(count: int, published: float) -> None:
+    assert t90(count) == pytest.approx(published, rel=0.01)
 
 
 def test_one_part_has_no_spread_and_says_so() -> None:

@@ -25,7 +25,7 @@ from mlscale.report.probe import Probe
 from mlscale.report.report import Cpus, Host
 
 INTERRUPTED = 130
-MOST_READERS = 256
+MOST_READERS = 256  # more than any store needs; a slip of the keyboard must not start thousands
 MOST_WORKERS = 256
 _LOOK_S = 0.25  # between looks at the GPU, and for Ctrl-C
 _LAST_WORDS_S = 2.0  # for a child whose pipe is shut to end

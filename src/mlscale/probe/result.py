@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a trial: `count` things (reads, batches, steps) in `elapsed_s` seconds. None: not known."""
+    """A part of a trial: `count` things (reads, batches, steps) in `elapsed_s` seconds. `cpu_s`: of all processes
+    that took part. `amount`: bytes that were read, or samples; None where a batch's size is not known."""
 
     elapsed_s: float
     count: int
-    amount: float | None = None  # bytes that were read, or samples
-    cpu_s: float | None = None  # of all processes that took part
+    amount: float | None
+    cpu_s: float
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime
 
 import mlscale
 from mlscale.ladder.result import Diagnosis
@@ -15,7 +15,7 @@ from mlscale.profile.job import JobProfile
 from mlscale.profile.series import Series
 from mlscale.report.clean import scrub
 from mlscale.report.report import MEASUREMENTS, Cpus, Host, Phase, Report, Tool, Window
-from mlscale.report.words import not_measured
+from mlscale.report.words import not_measured, timestamp
 
 
 def build_report(profile: JobProfile, diagnosis: Diagnosis, ended_at: datetime, series: Series | None = None) -> Report:
@@ -25,7 +25,7 @@ def build_report(profile: JobProfile, diagnosis: Diagnosis, ended_at: datetime, 
     warnings = (*profile.warnings, *diagnosis.warnings, *_not_measured(missing))
     report = Report(
         tool=Tool("mlscale", mlscale.__version__),
-        created_at=ended_at.astimezone(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created_at=timestamp(ended_at),
         host=Host(
             hostname=host.hostname,
             cpus=Cpus(host.logical_cpus, profile.cpu.quota_cores if profile.cpu else None),

@@ -17,7 +17,6 @@ from mlscale.report.probe_figures import (
     cores_of,
     count_of,
     cpu_of,
-    cpu_seconds,
     elapsed_of,
     fewest,
     finished,
@@ -25,7 +24,6 @@ from mlscale.report.probe_figures import (
     rate_figure,
     rate_of,
     ratio_figure,
-    timestamp,
 )
 from mlscale.report.report import Host, Tool
 
@@ -39,16 +37,16 @@ def probe_of_loader(found: CodeFound, host: Host, limit_cores: float, ended_at: 
     else:
         rates = [rate_of(trial.parts, count_of) for trial in trials]
         chosen = trials[fewest(rates)]
-        headline = _loader_headline(found, trials, chosen)
+        headline = _loader_headline(trials, chosen)
     return finished(
         Probe(
             tool=Tool("mlscale", mlscale.__version__),
-            created_at=timestamp(ended_at),
+            created_at=words.timestamp(ended_at),
             of="loader",
             target=found.target,
             host=host,
             headline=headline,
-            because=tuple(_loader_evidence(found, chosen, limit_cores)) if chosen else (),
+            because=tuple(_loader_evidence(chosen, limit_cores)) if chosen else (),
             measurements=_loader_figures(chosen, limit_cores) if chosen else {},
             trials=tuple(Trial(_workers(t), _loader_figures(t, None), t is chosen) for t in trials),
             warnings=tuple(warnings),
@@ -71,7 +69,7 @@ def _speed(trial: LoaderTrial | StepTrial, unit: str) -> str:
     return f"{words.quantity(rate_of(trial.parts, amount_of), 'samples/s')} ({steps})"
 
 
-def _loader_headline(found: CodeFound, trials: Sequence[LoaderTrial], chosen: LoaderTrial) -> str:
+def _loader_headline(trials: Sequence[LoaderTrial], chosen: LoaderTrial) -> str:
     alone = f"The loader alone gives {_speed(chosen, 'batches/s')}"
     if len(trials) == 1:
         return f"{alone}{'' if chosen.workers is None else f' with {_workers(chosen)}'}."
@@ -80,18 +78,16 @@ def _loader_headline(found: CodeFound, trials: Sequence[LoaderTrial], chosen: Lo
     return f"{alone} with num_workers={chosen.workers}, and hardly more with any other number that was tried{now}."
 
 
-def _loader_evidence(found: CodeFound, chosen: LoaderTrial, limit_cores: float) -> list[str]:
+def _loader_evidence(chosen: LoaderTrial, limit_cores: float) -> list[str]:
     told = [
         f"The first batch came after {words.quantity(chosen.first_batch_s, 's')}: workers that start, files that are opened."
     ]
-    cpu, count = cpu_seconds(chosen.parts), sum(part.count for part in chosen.parts)
-    if cpu:
-        used = cores_of(chosen.parts)
-        told.append(
-            f"A batch takes {words.quantity(cpu / count, 's')} of CPU time; {used:.2g} of {limit_cores:g} cores were in use."
-        )
-        if used > CORES_FULL * limit_cores:
-            told.append("The cores are used up: more workers bring nothing here.")
+    used, cpu_s = cores_of(chosen.parts), cores_of(chosen.parts) / rate_of(chosen.parts, count_of)
+    told.append(
+        f"A batch takes {words.quantity(cpu_s, 's')} of CPU time; {used:.2g} of {limit_cores:g} cores were in use."
+    )
+    if used > CORES_FULL * limit_cores:
+        told.append("The cores are used up: more workers bring nothing here.")
     told.append(
         "A training step that takes batches faster than this waits for them; mlscale probe step measures the step alone."
     )
@@ -123,10 +119,9 @@ def _loader_figures(trial: LoaderTrial, limit_cores: float | None) -> dict[str, 
     if trial.parts[0].amount is not None:
         figures["throughput"] = rate_figure(trial.parts, amount_of, "samples/s", source)
     figures["batch_rate"] = rate_figure(trial.parts, count_of, "1/s", source)
-    if trial.parts[0].cpu_s is not None:
-        if trial.parts[0].amount is not None:
-            figures["prep_cpu_seconds_per_sample"] = ratio_figure(trial.parts, cpu_of, amount_of, "s", source)
-        figures["cpu_used_cores"] = rate_figure(trial.parts, cpu_of, "cores", source)
+    if trial.parts[0].amount is not None:
+        figures["prep_cpu_seconds_per_sample"] = ratio_figure(trial.parts, cpu_of, amount_of, "s", source)
+    figures["cpu_used_cores"] = rate_figure(trial.parts, cpu_of, "cores", source)
     if limit_cores is not None:
         figures["cpu_limit_cores"] = Measurement(limit_cores, "cores", limit_cores, limit_cores, "affinity and quota")
     figures["first_batch_s"] = Measurement(trial.first_batch_s, "s", trial.first_batch_s, trial.first_batch_s, source)
@@ -147,7 +142,7 @@ def probe_of_step(found: CodeFound, host: Host, ended_at: datetime) -> Probe:
     return finished(
         Probe(
             tool=Tool("mlscale", mlscale.__version__),
-            created_at=timestamp(ended_at),
+            created_at=words.timestamp(ended_at),
             of="step",
             target=found.target,
             host=host,
@@ -171,9 +166,8 @@ def _step_headline(step: StepTrial | None) -> str:
 def _step_evidence(step: StepTrial) -> list[str]:
     count = sum(part.count for part in step.parts)
     told = [f"{words.count(count, 'step')} in {words.count(len(step.parts), 'part')}, after {step.warm_up} to warm up."]
-    cpu = cpu_seconds(step.parts)
-    if cpu is not None:
-        told.append(f"A step takes {words.quantity(cpu / count, 's')} of CPU time.")
+    cpu_s = cores_of(step.parts) / rate_of(step.parts, count_of)
+    told.append(f"A step takes {words.quantity(cpu_s, 's')} of CPU time.")
     if step.busy:
         busy = statistics.fmean(step.busy)
         told.append(
@@ -197,8 +191,7 @@ def _step_figures(step: StepTrial) -> dict[str, Measurement]:
         figures["throughput"] = rate_figure(step.parts, amount_of, "samples/s", source)
     figures["step_rate"] = rate_figure(step.parts, count_of, "1/s", source)
     figures["step_s"] = ratio_figure(step.parts, elapsed_of, count_of, "s", source)
-    if step.parts[0].cpu_s is not None:
-        figures["cpu_used_cores"] = rate_figure(step.parts, cpu_of, "cores", source)
+    figures["cpu_used_cores"] = rate_figure(step.parts, cpu_of, "cores", source)
     if step.busy:
         figures["gpu_busy_fraction"] = mean_figure(step.busy, "fraction", f"{len(step.busy)} looks by NVML")
     return figures

@@ -21,7 +21,6 @@ from mlscale.report.probe_figures import (
     median_figure,
     rate_figure,
     rate_of,
-    timestamp,
 )
 from mlscale.report.report import Host, Tool
 
@@ -58,7 +57,7 @@ def probe_of_store(found: StoreFound, host: Host, limit_cores: float, ended_at: 
     return finished(
         Probe(
             tool=Tool("mlscale", mlscale.__version__),
-            created_at=timestamp(ended_at),
+            created_at=words.timestamp(ended_at),
             of="storage",
             target=found.path,
             host=host,

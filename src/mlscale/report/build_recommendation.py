@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 
 import mlscale
 from mlscale.plan.job import WATCHED
@@ -11,6 +11,7 @@ from mlscale.plan.walk import ladder_of, next_step_of, verdict_of
 from mlscale.report.clean import scrub
 from mlscale.report.recommendation import Recommendation
 from mlscale.report.report import Report, Tool
+from mlscale.report.words import timestamp
 
 MOST_CANDIDATES = 400  # a report that holds more is read by nobody; the index fields always point into it
 
@@ -23,7 +24,7 @@ def recommendation_of(
     return scrub(
         Recommendation(
             tool=Tool("mlscale", mlscale.__version__),
-            created_at=made_at.astimezone(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            created_at=timestamp(made_at),
             host=watched.host if watched else None,
             job=watched.job if watched else None,
             window=watched.window if watched else None,

@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 
 from mlscale.measure import Measurement
 from mlscale.probe.result import Part
@@ -15,20 +14,14 @@ from mlscale.report.probe import Probe
 
 ENOUGH = 0.95  # of the best rate: more readers or workers than that are not worth their memory
 CORES_FULL = 0.90  # of the cores in use: they are the limit, not what was probed
-# Student's t, 90 % two-sided, by the number of parts; for more, near the normal distribution's.
-_T90 = {2: 6.31, 3: 2.92, 4: 2.35, 5: 2.13, 6: 2.02, 7: 1.94, 8: 1.89, 9: 1.86, 10: 1.83}
-_Z90 = 1.645
+_Z90 = statistics.NormalDist().inv_cdf(0.95)  # 90 %, two-sided
+_T90 = {2: 6.31, 3: 2.92, 4: 2.35}  # Student's t, 90 % two-sided, by the number of values; for more, its expansion
 
 
 def finished(probe: Probe) -> Probe:
     """Without figures that are no numbers, and without secrets."""
     finite = {name: m for name, m in probe.measurements.items() if all(map(math.isfinite, (m.value, m.low, m.high)))}
     return scrub(replace(probe, measurements=finite))
-
-
-def timestamp(moment: datetime) -> str:
-    """UTC, RFC 3339, to the second."""
-    return moment.astimezone(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def count_of(part: Part) -> float:
@@ -42,8 +35,8 @@ def amount_of(part: Part) -> float:
 
 
 def cpu_of(part: Part) -> float:
-    """CPU seconds; 0 where they are not known."""
-    return part.cpu_s or 0.0
+    """CPU seconds."""
+    return part.cpu_s
 
 
 def elapsed_of(part: Part) -> float:
@@ -54,11 +47,6 @@ def elapsed_of(part: Part) -> float:
 def rate_of(parts: Sequence[Part], of: Callable[[Part], float]) -> float:
     """Of all parts together, a second."""
     return sum(map(of, parts)) / max(1e-9, sum(map(elapsed_of, parts)))
-
-
-def cpu_seconds(parts: Sequence[Part]) -> float | None:
-    """Of all parts together; None where a part does not know it."""
-    return None if any(part.cpu_s is None for part in parts) else sum(map(cpu_of, parts))
 
 
 def cores_of(parts: Sequence[Part]) -> float:
@@ -94,9 +82,17 @@ def mean_figure(values: Sequence[float], unit: str, source: str) -> Measurement:
 
 
 def _half(values: Sequence[float]) -> float:
+    """Half the 90 % interval of their mean; 0 for a single one, whose source says so."""
     if len(values) < 2:
         return 0.0
-    return _T90.get(len(values), _Z90 * 1.1) * statistics.stdev(values) / math.sqrt(len(values))
+    return t90(len(values)) * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def t90(count: int) -> float:
+    """Student's t, 90 % two-sided, for the mean of so many values (Abramowitz and Stegun, 26.7.5, two terms)."""
+    z, freedom = _Z90, count - 1
+    expanded = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    return _T90.get(count, expanded)
 
 
 def _source(parts: Sequence[Part], source: str) -> str:

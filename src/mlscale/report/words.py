@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timezone
 
 from mlscale.measure import Measurement
 from mlscale.model.speedup import SpeedUp
@@ -199,6 +200,11 @@ def _scaled(value: float, step: float, prefixes: tuple[str, ...]) -> tuple[float
     while abs(value) >= step * 0.9995 and place < len(prefixes) - 1:
         value, place = value / step, place + 1
     return value, prefixes[place]
+
+
+def timestamp(moment: datetime) -> str:
+    """An aware moment in UTC, RFC 3339, to the second."""
+    return moment.astimezone(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def usd(value: float) -> str:

@@ -197,6 +197,41 @@ def test_a_pool_of_processes(tmp_path: Path) -> None:
     assert os.environ  # the pool's children end with it
 
 
+def test_a_model_that_is_trained_on_the_cpu(tmp_path: Path) -> None:
+    """A plain PyTorch loop without a GPU: it wants one, of any size, before a bigger one or several."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        textwrap.dedent("""
+        import torch
+        from torch import nn
+        from torch.utils.data import DataLoader, TensorDataset
+        data = TensorDataset(torch.randn(4096, 3, 32, 32), torch.randint(0, 10, (4096,)))
+        model = nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10))
+        loader = DataLoader(data, batch_size=32, shuffle=True)
+        model(next(iter(loader))[0])
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        def train():
+            for epoch in range(10000):
+                for images, labels in loader:
+                    optimizer.zero_grad()
+                    nn.functional.cross_entropy(model(images), labels).backward()
+                    optimizer.step()
+        train()
+        """)
+    )
+    process = subprocess.Popen([sys.executable, str(script)])
+    try:
+        time.sleep(4)
+        seen = diagnose(process.pid, tmp_path / "log", duration_s=10)
+    finally:
+        process.kill()
+        process.wait()
+    rungs = {rung["rung"]: rung for rung in seen.report["ladder"]}
+    assert (seen.verdict, seen.report["next_step"]["rung"]) == ("gpu", "cpu_to_gpu")
+    assert "wants a GPU" in seen.report["verdict"]["headline"]
+    assert all("one GPU" in rungs[name]["because"] for name in ("bigger_gpu", "multi_gpu_node", "cluster"))
+
+
 def test_batches_so_small_that_workers_would_slow_the_loop_down(tmp_path: Path) -> None:
     """Some thousand steps a second: with one worker this job runs at a third of its speed (benchmarks/hand_over.py)."""
     log = tmp_path / "log"

@@ -9,7 +9,7 @@ from mlscale.ladder.case import WORTH, Case, is_kept, without_workers
 from mlscale.ladder.result import Bottleneck, NextStep, RungResult
 from mlscale.ladder.rungs.data_store import describe
 from mlscale.ladder.rungs.trim_preprocessing import heaviest
-from mlscale.ladder.wording import cores, count, pct, place, programs
+from mlscale.ladder.wording import cores, count, pct, place, programs, trainer
 from mlscale.model.pipeline import throughput
 from mlscale.model.speedup import SpeedUp
 from mlscale.model.whatif import VARIABILITY, relative_error, speedup
@@ -26,7 +26,7 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
     data, workers, cpu = pct(case.share("data")), case.profile.workers, case.profile.cpu
     if case.share("gil") > case.share("data") or case.share("overlap"):
         data = pct(case.lost("data"))
-    who = "The GPU" if case.profile.host.gpus else "The accelerator"
+    who = trainer(case.profile.host)
     if bottleneck == "loader_workers":
         if case.inline:
             return f"{who} waits {data} of the time: the training thread loads each batch itself{_by_itself(case)}."

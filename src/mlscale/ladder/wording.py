@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlscale.model.speedup import SpeedUp
-from mlscale.profile.job import Cpu, FunctionShare
+from mlscale.profile.job import Cpu, FunctionShare, Host
 
 
 def pct(share: float) -> str:
@@ -30,6 +30,13 @@ def cores(value: float) -> str:
 def count(value: int, noun: str) -> str:
     """ "1 worker", "4 workers"."""
     return f"{value} {noun}{'' if value == 1 else 's'}"
+
+
+def trainer(host: Host) -> str:
+    """What trains, as the start of a sentence: not every job has a GPU that could wait."""
+    if host.gpus:
+        return "The GPU"
+    return "The accelerator" if host.accelerator_simulated else "The model"
 
 
 def programs(cpu: Cpu) -> str:

@@ -150,8 +150,10 @@ def test_a_step_alone(train: Path, tmp_path: Path) -> None:
     (tmp_path / "driver").mkdir()
     driver = build_driver(tmp_path / "driver")
     gpu = {"VIRTUAL_NVML_STATE": str(make_state(tmp_path / "gpu")), "LD_LIBRARY_PATH": str(driver)}
-    report = probed("step", "train:on_gpu", "--duration", "4s", cwd=train, **gpu)
+    report = probed("step", "train:on_gpu", "--batch-size", "32", "--duration", "4s", cwd=train, **gpu)
     assert value(report, "gpu_busy_fraction") == pytest.approx(0.74, abs=0.08)
+    assert value(report, "gpu_seconds_per_sample") == pytest.approx(0.015 / 32, rel=0.12)
+    assert value(report, "gpu_memory_used_bytes") == 4 << 30 and report["host"]["gpus"][0]["name"] == "Virtual GPU"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from typing import Any
 from mlscale.cli import options
 from mlscale.cli.output import Output, emit, say
 from mlscale.errors import UnreadableInput, UsageProblem
+from mlscale.probe.result import GpuSeen
 from mlscale.report import words
 from mlscale.report.formats import render
 from mlscale.report.probe import Probe
@@ -83,7 +84,7 @@ def run_code(request: CodeRequest) -> int:
         "batch_size": request.batch_size,
     }
     with stoppable() as stop:
-        events, busy, gpu, ended = _measured(spec, _python(request.python), stop, request.quiet)
+        events, gpu, ended = _measured(spec, _python(request.python), stop, request.quiet)
     if ended == "interrupted" and not any(event.get("event") == "part" for event in events):
         return _nothing_yet()
     found = found_in(request.kind, request.target, events, ended)
@@ -92,7 +93,7 @@ def run_code(request: CodeRequest) -> int:
     if request.kind == "loader":
         return _show(probe_of_loader(found, host, limit_cores, now), request.output, request.quiet)
     if found.step is not None:
-        found = replace(found, step=replace(found.step, busy=busy, gpu=gpu))
+        found = replace(found, step=replace(found.step, gpu=gpu))
     return _show(probe_of_step(found, host, now), request.output, request.quiet)
 
 
@@ -134,8 +135,8 @@ def _python(name: str | None) -> str:
 
 def _measured(
     spec: dict[str, Any], python: str, stop: Callable[[], bool], quiet: bool
-) -> tuple[list[dict[str, Any]], tuple[float, ...], str | None, str]:
-    """The child's events, looks at the GPUs that it held while it was measured, their name, and how it ended."""
+) -> tuple[list[dict[str, Any]], GpuSeen | None, str]:
+    """The child's events, the GPU that it held while it was measured, and how it ended."""
     from mlscale.cli.launch import in_words, launched, status_of
     from mlscale.observe.gpu import Gpus
     from mlscale.observe.proc import tree_of
@@ -143,11 +144,11 @@ def _measured(
     from mlscale.probe.said import event_of
 
     events: list[dict[str, Any]] = []
-    looks: list[float] = []
-    name: str | None = None
+    fact: dict[str, Any] = {}
+    looks: list[dict[str, Any]] = []
 
-    def result(ended: str) -> tuple[list[dict[str, Any]], tuple[float, ...], str | None, str]:
-        return events, tuple(looks), name, ended
+    def result(ended: str) -> tuple[list[dict[str, Any]], GpuSeen | None, str]:
+        return events, _gpu_seen(fact, looks), ended
 
     with contextlib.ExitStack() as stack:
         receiving, sending = os.pipe()
@@ -162,8 +163,9 @@ def _measured(
             event = {} if line is None else event_of(line)
             if line is None and any(seen["event"] == "warm" for seen in events):
                 held = [index for index, pids in gpus.holders().items() if pids & set(tree_of(job.pid))]
-                looks += [look["busy"] for look in map(gpus.sample, held) if "busy" in look]
-                name = name or (str(gpus.facts()[held[0]]["name"]) if held else None)
+                looks += [gpus.sample(index) for index in held]
+                if held and not fact:
+                    fact = gpus.facts()[held[0]]
             if "event" in event:
                 events.append(event)
                 if not quiet:
@@ -178,6 +180,14 @@ def _measured(
             raise UnreadableInput(f"{spec['target']}: its process {how} before anything was measured.")
         events.append({"event": "error", "says": f"its process {how}"})
         return result("failed")
+
+
+def _gpu_seen(fact: dict[str, Any], looks: Sequence[dict[str, Any]]) -> GpuSeen | None:
+    if not fact:
+        return None
+    busy = tuple(look["busy"] for look in looks if "busy" in look)
+    used = [look["memory_used_bytes"] for look in looks if "memory_used_bytes" in look]
+    return GpuSeen(str(fact["name"]), fact.get("memory_bytes"), busy, max(used, default=None))
 
 
 def _lines(pipe: Any, job: subprocess.Popen[bytes], stop: Callable[[], bool]) -> Iterator[bytes | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +15,7 @@ from mlscale.errors import UsageProblem
 
 if TYPE_CHECKING:
     from mlscale.catalog.types import Catalog, FileSystem, Instance
+    from mlscale.measure import Measurement
     from mlscale.plan.job import PlannedJob
     from mlscale.plan.setup import Case, Constraints, Facts, Setup
     from mlscale.report.report import Report
@@ -27,11 +28,11 @@ _TIME = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(min|s|m|h|d|w|)", re.ASCII)
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for; None or empty where it says nothing."""
+    """What the command line asks for; None or empty where it says nothing. `sources`: a diagnosis, or probes."""
 
     output: Output
     workload: str | None = None
-    report: Path | None = None
+    sources: tuple[Path, ...] = ()
     deadline: str | None = None
     budget: float | None = None
     samples_per_second: float | None = None
@@ -60,9 +61,15 @@ def run(request: Request) -> int:
 
     now = datetime.now(timezone.utc)
     facts = read_facts(now)
-    case, watched, warnings = case_of(request, facts)
-    plan = climb(case)
-    report = recommendation_of(plan, now, watched=watched, warnings=(*warnings, *stale_facts(plan, facts)))
+    asked = case_of(request, facts)
+    plan = climb(asked.case)
+    report = recommendation_of(
+        plan,
+        now,
+        watched=asked.watched,
+        measurements=asked.measurements,
+        warnings=(*asked.warnings, *stale_facts(plan, facts)),
+    )
     code = emit(request.output, lambda color, width: render(report, request.output.format, color, width))
     if code == 0 and request.output.path is not None and not request.quiet:
         say(f"mlscale: {report.verdict.headline} The report is in {request.output.path}.")
@@ -88,34 +95,52 @@ def read_facts(now: datetime) -> Facts:
     )
 
 
-def case_of(request: Request, facts: Facts) -> tuple[Case, Report | None, tuple[str, ...]]:
-    """The question, the diagnosis that it continues, and what has to be said of both. Raises UsageProblem."""
-    from mlscale.cli.recommend_from import watched_job
+@dataclass(frozen=True)
+class Asked:
+    """The question, the diagnosis that it continues, the figures it rests on, and what has to be said of them."""
+
+    case: Case
+    watched: Report | None
+    measurements: Mapping[str, Measurement]
+    warnings: tuple[str, ...]
+
+
+def case_of(request: Request, facts: Facts) -> Asked:
+    """What is asked, and of which job. Raises MlscaleError."""
+    from mlscale.cli.recommend_from import opened_sources, watched_job
+    from mlscale.cli.recommend_probes import probed_job
     from mlscale.plan.result import Goal
     from mlscale.plan.setup import Case
+    from mlscale.report.report import Report
 
     _check(request)
     limits, settings = _constraints(request, facts.catalog)
     warnings: list[str] = []
     watched: Report | None = None
+    measurements: Mapping[str, Measurement] = {}
     measured: tuple[float, float, float] | None = None
     start: Setup | None = None
-    if request.report is not None:
-        found = watched_job(request, settings, facts)
+    source = opened_sources(request.sources)
+    if isinstance(source, Report):
+        found = watched_job(request.sources[0], source, request, settings, facts)
         job, watched, start, measured = found.job, found.report, found.start, found.rate
+        measurements = watched.measurements
+    elif source:
+        probed = probed_job(source, request, settings, facts)
+        job, measurements = probed.job, probed.measurements
     else:
         job = _profiled(request, settings, facts)
-        if request.instance is not None:
-            start = _start(request, limits, facts.catalog)
-            if limits.workers is None:
-                warnings.append(
-                    f"How many loader workers run on {request.instance} is not known: as many as help are assumed. "
-                    "Say --set loader_workers=N."
-                )
-            if not limits.file_systems:
-                warnings.append(
-                    f"Where the data lies is not known: {start.file_system.name} is assumed. Say --set file_system=NAME."
-                )
+    if watched is None and request.instance is not None:
+        start = _start(request, limits, facts.catalog)
+        if limits.workers is None:
+            warnings.append(
+                f"How many loader workers run on {request.instance} is not known: as many as help are assumed. "
+                "Say --set loader_workers=N."
+            )
+        if not limits.file_systems:
+            warnings.append(
+                f"Where the data lies is not known: {start.file_system.name} is assumed. Say --set file_system=NAME."
+            )
     if start is not None and request.keep_file_system:
         limits = replace(limits, file_systems=(start.file_system,))
     goal = Goal(
@@ -136,7 +161,7 @@ def case_of(request: Request, facts: Facts) -> tuple[Case, Report | None, tuple[
         None if measured is None else (measured[1], measured[2]),
         own=start is not None and start.instance.name not in {**facts.catalog.instances, **facts.catalog.hosts},
     )
-    return case, watched, tuple(warnings)
+    return Asked(case, watched, measurements, tuple(warnings))
 
 
 def stale_facts(plan: Any, facts: Facts) -> tuple[str, ...]:
@@ -170,7 +195,7 @@ def samples_of(request: Request) -> float | None:
 
 
 def _check(request: Request) -> None:
-    if request.workload is None and request.report is None:
+    if request.workload is None and not request.sources:
         raise UsageProblem(
             "recommend needs a job to plan for: --workload NAME (see `mlscale workloads list`) or --from report.json."
         )
@@ -184,7 +209,7 @@ def _check(request: Request) -> None:
             raise UsageProblem(f"{option} {value:g}: must be above 0.")
     if not 1 <= request.max_nodes <= 1000:
         raise UsageProblem(f"--max-nodes {request.max_nodes}: from 1 to 1000.")
-    if request.dataset_gb is not None and request.report is None:
+    if request.dataset_gb is not None and not request.sources:
         raise UsageProblem(
             "--dataset-gb goes with --from; a workload profile has its own data set (edit a copy of it)."
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from mlscale.errors import UnreadableInput, UsageProblem
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
     from mlscale.cli.recommend import Request
     from mlscale.plan.job import Measured, PlannedJob, Trim
     from mlscale.plan.setup import Facts, Setup
-    from mlscale.report.report import Report
+    from mlscale.report.probe import Probe
+    from mlscale.report.report import Host, Report
 
 OWN_MACHINE = "this machine"
 STORE_OF = {  # the kind of store that was seen -> the nearest in the catalog
@@ -42,49 +45,85 @@ class Watched:
     rate: tuple[float, float, float]
 
 
-def watched_job(request: Request, settings: dict[str, str], facts: Facts) -> Watched:
-    """From the report or recording that --from names. Raises MlscaleError where it does not tell enough."""
-    from mlscale.catalog.types import Precision
-    from mlscale.cli.recommend import count, one_of, samples_of
+def opened_sources(paths: Sequence[Path]) -> Report | list[tuple[Path, Probe]]:
+    """What --from names: one diagnosis, or probes. Raises MlscaleError."""
     from mlscale.cli.report import opened
-    from mlscale.plan.job import from_measured
+    from mlscale.report.probe import Probe
+    from mlscale.report.report import Report
 
-    assert request.report is not None
-    report = opened(request.report)
-    if report.kind != "diagnosis":
-        raise UnreadableInput(
-            f"{request.report}: a {report.kind}. --from takes a diagnosis: mlscale diagnose -o r.json."
-        )
-    warnings: list[str] = []
-    like = _like(request)
-    measured = measured_of(report, request)
-    accelerator = _accelerator(report, request, facts.catalog)
+    probes: list[tuple[Path, Probe]] = []
+    for path in paths:
+        source = opened(path)
+        if isinstance(source, Report):
+            if len(paths) > 1:
+                raise UsageProblem(
+                    f"{path}: a diagnosis, which has step and loader in one: --from takes one of them, or several probes."
+                )
+            return source
+        if not isinstance(source, Probe):
+            raise UnreadableInput(
+                f"{path}: a {source.kind}. --from takes a diagnosis (mlscale diagnose -o r.json), or probes of a step "
+                "and a loader."
+            )
+        probes.append((path, source))
+    return probes
+
+
+def watched_job(path: Path, report: Report, request: Request, settings: dict[str, str], facts: Facts) -> Watched:
+    """The job of a diagnosis. Raises MlscaleError where it does not tell enough."""
+    measured = measured_of(path, report)
+    accelerator = accelerator_of(path, report.host, request, facts.catalog)
+    start, told = _start(report, request, accelerator, measured, facts)
+    job = completed(measured, accelerator, request, settings, facts)
+    rate = report.measurements["throughput"]
+    job = replace(job, warnings=(*job.warnings, *told))
+    return Watched(job, report, start, (rate.value, rate.low, rate.high))
+
+
+def completed(
+    measured: Measured,
+    accelerator: Accelerator,
+    request: Request,
+    settings: dict[str, str],
+    facts: Facts,
+    *,
+    name: str | None = None,
+    warnings: Sequence[str] = (),
+) -> PlannedJob:
+    """The job with what cannot be seen from outside: from the command line, or a similar profile, or assumed and said so."""
+    from mlscale.catalog.types import Precision
+    from mlscale.catalog.workloads import find_workload
+    from mlscale.cli.recommend import count, one_of, samples_of
+    from mlscale.plan.job import WATCHED, from_measured
+
+    said = list(warnings)
+    like = find_workload(request.workload) if request.workload else None
     wanted = settings.get("precision") or (like.step.precision if like else None)
     if wanted is None:
         wanted = next((p for p in ("bf16", "fp16") if p in accelerator.peak_flops), "fp32")
-        warnings.append(
+        said.append(
             f"The precision of the step cannot be seen from outside: {wanted} is assumed. Say --set precision=fp32."
         )
     precision: Precision = one_of("--set precision", wanted, get_args(Precision))  # type: ignore[assignment]
-    data, said = _dataset(report, request, like, measured)
-    warnings += said
+    samples = samples_of(request)
+    data, more = _dataset(request, samples, like, measured)
+    said += more
     parameters = count("--parameters", request.parameters) if request.parameters else None
     if parameters is None and like is None:
-        warnings.append(
+        said.append(
             "How many parameters the model has cannot be seen from outside, so rungs with several GPUs are not judged. "
             "Say --parameters 25.6M."
         )
     if like is None:
-        warnings.append(
+        said.append(
             "Which operations the step consists of is not known; name a similar --workload to narrow the intervals."
         )
-    samples = samples_of(request)
     if samples is None and request.epochs is None and like is None:
         samples = (request.samples_per_second or measured.samples_per_s) * HOUR_S
-        warnings.append(
+        said.append(
             "How long the run is is not known: hours and dollars are of one hour at the goal's rate. Say --samples."
         )
-    job = from_measured(
+    return from_measured(
         measured,
         accelerator,
         like,
@@ -95,15 +134,13 @@ def watched_job(request: Request, settings: dict[str, str], facts: Facts) -> Wat
         parameters=parameters,
         memory_slack=facts.storage.memory_slack,
         memory_context_bytes=facts.storage.memory_context_bytes,
+        name=name or WATCHED,
+        warnings=tuple(said),
     )
-    start, told = _start(report, request, accelerator, measured, facts)
-    rate = report.measurements["throughput"]
-    job = replace(job, warnings=(*warnings, *told))
-    return Watched(job, report, start, (rate.value, rate.low, rate.high))
 
 
-def measured_of(report: Report, request: Request) -> Measured:
-    """The figures that a plan needs."""
+def measured_of(path: Path, report: Report) -> Measured:
+    """The figures of a diagnosis that a plan needs."""
     from mlscale.measure import value_of
     from mlscale.plan.job import Measured
 
@@ -114,12 +151,12 @@ def measured_of(report: Report, request: Request) -> Measured:
     loader = report.job.loader
     if rate is None or rate <= 0 or loader is None or not loader.batch_size:
         raise UnreadableInput(
-            f"{request.report}: it has no throughput in samples/s, so nothing to plan from. Its warnings say why; "
+            f"{path}: it has no throughput in samples/s, so nothing to plan from. Its warnings say why; "
             "plan from a profile instead: --workload."
         )
     gpu_s = value("gpu_seconds_per_sample")
     if gpu_s is None:
-        raise UnreadableInput(f"{request.report}: it has no gpu_seconds_per_sample, so nothing to plan a GPU from.")
+        raise UnreadableInput(f"{path}: it has no gpu_seconds_per_sample, so nothing to plan a GPU from.")
     read = value("storage_read_bytes_per_s")
     ranks = max(1, len(report.job.ranks))
     cpu = report.cpu
@@ -148,42 +185,40 @@ def _trim(report: Report) -> Trim | None:
     return Trim(1 - oversized.freed, oversized.pixels, what)
 
 
-def _like(request: Request) -> Workload | None:
-    from mlscale.catalog.workloads import find_workload
-
-    return find_workload(request.workload) if request.workload else None
-
-
-def _accelerator(report: Report, request: Request, catalog: Catalog) -> Accelerator:
+def accelerator_of(path: Path, host: Host, request: Request, catalog: Catalog) -> Accelerator:
     """The GPU that the step was measured on."""
     from mlscale.catalog.read import find_accelerator
 
     if request.accelerator is not None:
         return find_accelerator(catalog, request.accelerator)
-    if not report.host.gpus:
+    if not host.gpus:
         raise UsageProblem(
-            f"{request.report}: no GPU was seen, so the step's time says nothing of one. Name the one that it stands for: "
+            f"{path}: no GPU was seen, so the step's time says nothing of one. Name the one that it stands for: "
             "--accelerator T4."
         )
-    name = report.host.gpus[0].name
+    name = host.gpus[0].name
     try:
         return find_accelerator(catalog, name)
     except UsageProblem as problem:
         raise UsageProblem(f"{problem.message} Name the one that it equals with --accelerator.") from None
 
 
-def _dataset(report: Report, request: Request, like: Workload | None, measured: Measured) -> tuple[Dataset, list[str]]:
+def _dataset(
+    request: Request, samples: float | None, like: Workload | None, measured: Measured
+) -> tuple[Dataset, list[str]]:
     from mlscale.catalog.types import Dataset
 
     if like is not None and request.dataset_gb is None:
         return like.dataset, []
     warnings = []
     size = measured.bytes_per_sample or (like.dataset.bytes_per_sample if like else None)
+    if size is None and request.dataset_gb and samples and request.epochs:
+        size = request.dataset_gb * 1e9 * request.epochs / samples
     if size is None:
         size = UNKNOWN_SAMPLE_BYTES
         warnings.append(
-            f"How many bytes a sample has was not seen (all came from memory): {size / 1e3:.0f} KB are assumed. "
-            "Say --dataset-gb and --samples, or name a --workload."
+            f"How many bytes a sample has was not seen: {size / 1e3:.0f} KB are assumed. "
+            "Say --dataset-gb, --samples and --epochs, or name a --workload."
         )
     total = request.dataset_gb
     if total is None:

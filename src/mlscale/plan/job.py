@@ -44,7 +44,7 @@ def planned(workload: Workload, reference: Accelerator, *, epochs: float | None,
 
 @dataclass(frozen=True)
 class Measured:
-    """What a diagnosis measured of a job, for a plan. None where it could not be had."""
+    """What a diagnosis or probes measured of a job, for a plan. None where it could not be had."""
 
     samples_per_s: float
     batch_per_gpu: int
@@ -75,6 +75,7 @@ def from_measured(
     parameters: float | None,
     memory_slack: float,
     memory_context_bytes: float,
+    name: str = WATCHED,
     warnings: tuple[str, ...] = (),
 ) -> PlannedJob:
     """The job that was watched; `like`, a profile, tells what watching cannot: parameters, epochs, operation classes."""
@@ -87,8 +88,8 @@ def from_measured(
     )
     workload = replace(
         base,
-        name=base.name if like else WATCHED,
-        title=base.title if like else WATCHED,
+        name=base.name if like else name,
+        title=base.title if like else name,
         dataset=dataset,
         step=step,
         prep_cpu_s_per_sample=(
@@ -134,5 +135,5 @@ def _blank(precision: Precision) -> Workload:
         gradient_bytes=0.0,
         optimizer_bytes_per_parameter=16.0,
         activation_bytes_per_sample=0.0,
-        source=Source("measured by mlscale diagnose", date.min),
+        source=Source("measured by mlscale", date.min),
     )

@@ -60,14 +60,23 @@ class LoaderTrial:
 
 
 @dataclass(frozen=True)
+class GpuSeen:
+    """The GPU that a step holds. `busy`: looks at it, each a share. `used_bytes`: the most memory that was taken, by all."""
+
+    name: str
+    memory_bytes: int | None
+    busy: tuple[float, ...]
+    used_bytes: int | None
+
+
+@dataclass(frozen=True)
 class StepTrial:
-    """A step called by itself. `busy`: looks at the GPUs that it holds, each a share."""
+    """A step called by itself. `gpu`: None where it holds none."""
 
     warm_up: int
     parts: tuple[Part, ...]
     synchronised: bool
-    busy: tuple[float, ...] = ()
-    gpu: str | None = None
+    gpu: GpuSeen | None = None
 
 
 @dataclass(frozen=True)

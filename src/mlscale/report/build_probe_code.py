@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import mlscale
-from mlscale.measure import Measurement
+from mlscale.measure import Measurement, exact
 from mlscale.probe.result import CodeFound, LoaderTrial, StepTrial
+from mlscale.profile.job import Gpu
 from mlscale.report import words
 from mlscale.report.probe import Probe, Trial
 from mlscale.report.probe_figures import (
@@ -21,6 +23,7 @@ from mlscale.report.probe_figures import (
     fewest,
     finished,
     mean_figure,
+    product_figure,
     rate_figure,
     rate_of,
     ratio_figure,
@@ -123,8 +126,10 @@ def _loader_figures(trial: LoaderTrial, limit_cores: float | None) -> dict[str, 
         figures["prep_cpu_seconds_per_sample"] = ratio_figure(trial.parts, cpu_of, amount_of, "s", source)
     figures["cpu_used_cores"] = rate_figure(trial.parts, cpu_of, "cores", source)
     if limit_cores is not None:
-        figures["cpu_limit_cores"] = Measurement(limit_cores, "cores", limit_cores, limit_cores, "affinity and quota")
-    figures["first_batch_s"] = Measurement(trial.first_batch_s, "s", trial.first_batch_s, trial.first_batch_s, source)
+        figures["cpu_limit_cores"] = exact(limit_cores, "cores", "affinity and quota")
+        if trial.workers is not None:
+            figures["loader_workers"] = exact(trial.workers, "workers", source)
+    figures["first_batch_s"] = exact(trial.first_batch_s, "s", source)
     return figures
 
 
@@ -145,7 +150,7 @@ def probe_of_step(found: CodeFound, host: Host, ended_at: datetime) -> Probe:
             created_at=words.timestamp(ended_at),
             of="step",
             target=found.target,
-            host=host,
+            host=replace(host, gpus=_gpus(step)),
             headline=_step_headline(step),
             because=tuple(_step_evidence(step)) if step else (),
             measurements=_step_figures(step) if step else {},
@@ -154,6 +159,13 @@ def probe_of_step(found: CodeFound, host: Host, ended_at: datetime) -> Probe:
             ended=found.ended,
         )
     )
+
+
+def _gpus(step: StepTrial | None) -> tuple[Gpu, ...]:
+    if step is None or step.gpu is None:
+        return ()
+    busy = statistics.fmean(step.gpu.busy) if step.gpu.busy else None
+    return (Gpu(0, step.gpu.name, step.gpu.memory_bytes, busy_fraction=busy, signal="NVML utilisation"),)
 
 
 def _step_headline(step: StepTrial | None) -> str:
@@ -168,10 +180,10 @@ def _step_evidence(step: StepTrial) -> list[str]:
     told = [f"{words.count(count, 'step')} in {words.count(len(step.parts), 'part')}, after {step.warm_up} to warm up."]
     cpu_s = cores_of(step.parts) / rate_of(step.parts, count_of)
     told.append(f"A step takes {words.quantity(cpu_s, 's')} of CPU time.")
-    if step.busy:
-        busy = statistics.fmean(step.busy)
+    if step.gpu is not None and step.gpu.busy:
+        busy = statistics.fmean(step.gpu.busy)
         told.append(
-            f"{step.gpu or 'The GPU'} is busy {words.percent(busy)} of the time."
+            f"{step.gpu.name} is busy {words.percent(busy)} of the time."
             + (
                 ""
                 if busy > CORES_FULL
@@ -192,6 +204,13 @@ def _step_figures(step: StepTrial) -> dict[str, Measurement]:
     figures["step_rate"] = rate_figure(step.parts, count_of, "1/s", source)
     figures["step_s"] = ratio_figure(step.parts, elapsed_of, count_of, "s", source)
     figures["cpu_used_cores"] = rate_figure(step.parts, cpu_of, "cores", source)
-    if step.busy:
-        figures["gpu_busy_fraction"] = mean_figure(step.busy, "fraction", f"{len(step.busy)} looks by NVML")
+    gpu = step.gpu
+    if gpu is not None and gpu.busy:
+        looks = f"{words.count(len(gpu.busy), 'look')} by NVML"
+        figures["gpu_busy_fraction"] = busy = mean_figure(gpu.busy, "fraction", looks)
+        if step.parts[0].amount is not None:
+            each = ratio_figure(step.parts, elapsed_of, amount_of, "s", source)
+            figures["gpu_seconds_per_sample"] = product_figure(busy, each, "s", f"{source}, times the busy share")
+        if gpu.used_bytes is not None:
+            figures["gpu_memory_used_bytes"] = exact(gpu.used_bytes, "bytes", f"the most of {looks}")
     return figures

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import mlscale
+from mlscale.measure import Measurement
 from mlscale.plan.job import WATCHED
 from mlscale.plan.setup import Plan
 from mlscale.plan.walk import ladder_of, next_step_of, verdict_of
@@ -17,9 +19,14 @@ MOST_CANDIDATES = 400  # a report that holds more is read by nobody; the index f
 
 
 def recommendation_of(
-    plan: Plan, made_at: datetime, *, watched: Report | None = None, warnings: tuple[str, ...] = ()
+    plan: Plan,
+    made_at: datetime,
+    *,
+    watched: Report | None = None,
+    measurements: Mapping[str, Measurement] | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> Recommendation:
-    """The report of a plan. `watched`: the diagnosis that it continues."""
+    """The report of a plan. `watched`: the diagnosis that it continues. `measurements`: what it rests on."""
     kept, places = _kept(plan)
     return scrub(
         Recommendation(
@@ -28,7 +35,7 @@ def recommendation_of(
             host=watched.host if watched else None,
             job=watched.job if watched else None,
             window=watched.window if watched else None,
-            measurements=watched.measurements if watched else {},
+            measurements=measurements or {},
             verdict=verdict_of(plan),
             ladder=ladder_of(plan),
             next_step=next_step_of(plan),

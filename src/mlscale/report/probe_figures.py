@@ -81,6 +81,14 @@ def mean_figure(values: Sequence[float], unit: str, source: str) -> Measurement:
     return Measurement(value, unit, max(0.0, value - half), min(1.0, value + half), source)
 
 
+def product_figure(one: Measurement, other: Measurement, unit: str, source: str) -> Measurement:
+    """A product of two that were measured apart: relative errors add in squares."""
+    value = one.value * other.value
+    errors = [(m.high - m.low) / 2 / m.value for m in (one, other) if m.value]
+    half = value * math.hypot(*errors)
+    return Measurement(value, unit, max(0.0, value - half), value + half, source)
+
+
 def _half(values: Sequence[float]) -> float:
     """Half the 90 % interval of their mean; 0 for a single one, whose source says so."""
     if len(values) < 2:

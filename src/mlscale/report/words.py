@@ -35,6 +35,7 @@ LABELS = {
     "store_reads_per_s": "Reads",
     "store_read_s": "A read takes",
     "store_readers": "Readers that are enough",
+    "loader_workers": "Loader workers",
     "page_cache_bytes_per_s": "From the page cache",
     "batch_rate": "Batches",
     "first_batch_s": "First batch after",

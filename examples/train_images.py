@@ -100,7 +100,7 @@ class Accelerator:
                 self.matrix = torch.nn.functional.normalize(self.matrix @ self.matrix)
                 torch.cuda.synchronize()
             return
-        with self.busy():
+        with self.busy(self.step_s):
             time.sleep(self.step_s)
 
 

@@ -106,11 +106,11 @@ def test_no_workers(tmp_path: Path, gpu: dict[str, str]) -> None:
     agrees(seen)
 
 
-def test_cores_used_up_by_decoding(tmp_path: Path, gpu: dict[str, str]) -> None:
+@pytest.mark.parametrize("exact", ["", "1"])
+def test_cores_used_up_by_decoding(tmp_path: Path, gpu: dict[str, str], exact: str) -> None:
     log = tmp_path / "log"
-    with job(
-        [*EXAMPLE, "--workers", "3", "--image-size", "1200", "--images", "64", "--step-ms", "10"], log, **gpu
-    ) as pid:
+    command = [*EXAMPLE, "--workers", "3", "--image-size", "1200", "--images", "64", "--step-ms", "10"]
+    with job(command, log, VIRTUAL_NVML_EXACT=exact, **gpu) as pid:
         seen = diagnose(pid, log, **gpu)
     assert seen.verdict == "preprocessing"
     assert climbs(seen) == "trim_preprocessing"
@@ -251,15 +251,22 @@ def test_checkpoints_that_block(tmp_path: Path, gpu: dict[str, str]) -> None:
     agrees(seen)
 
 
-def test_a_cpu_quota(tmp_path: Path, gpu: dict[str, str]) -> None:
+@pytest.mark.parametrize("exact", ["", "1"])
+def test_a_cpu_quota(tmp_path: Path, gpu: dict[str, str], exact: str) -> None:
+    """Exact: a GPU that idles while the quota stops the thread that fed it, as a real one does."""
     log = tmp_path / "log"
     with (
         inject.cpu_quota(0.5) as prefix,
-        job([*EXAMPLE, "--workers", "2", "--step-ms", "30"], log, prefix=prefix, **gpu) as pid,
+        job(
+            [*EXAMPLE, "--workers", "2", "--step-ms", "30"], log, prefix=prefix, VIRTUAL_NVML_EXACT=exact, **gpu
+        ) as pid,
     ):
         seen = diagnose(pid, log, **gpu)
     assert seen.verdict == "preprocessing"
     assert "quota" in seen.report["verdict"]["headline"]
+    assert seen.value("host_busy_fraction") < 0.05
+    if exact:
+        assert seen.value("gpu_seconds_per_sample") == pytest.approx(0.030 / 16, rel=0.05)
     agrees(seen)
 
 

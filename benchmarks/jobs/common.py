@@ -25,14 +25,14 @@ def options(**defaults: object) -> argparse.Namespace:
 
 def accelerator(step_ms: float, index: int = 0) -> Callable[[], None]:
     """One step on a GPU: it takes time, and no CPU. Visible to NVML where the benchmark's virtual driver is set up."""
-    busy: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    busy: Callable[[float], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     if os.environ.get("VIRTUAL_NVML_STATE"):
         from tests.virtual_nvml.gpu import VirtualGpu
 
         busy = VirtualGpu(index).busy
 
     def step() -> None:
-        with busy():
+        with busy(step_ms / 1e3):
             time.sleep(step_ms / 1e3)
 
     return step

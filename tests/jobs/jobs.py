@@ -123,14 +123,14 @@ def evaluate(seconds: float) -> None:
 
 def make_step(step_s: float) -> Callable[[], None]:
     """The accelerator: it takes time, and no CPU."""
-    busy = contextlib.nullcontext
+    busy: Callable[[float], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     if os.environ.get("VIRTUAL_NVML_STATE"):
         from tests.virtual_nvml.gpu import VirtualGpu
 
         busy = VirtualGpu().busy
 
     def train_step() -> None:
-        with busy():
+        with busy(step_s):
             time.sleep(step_s)
 
     return train_step

@@ -27,8 +27,8 @@ def looks_of(*groups: tuple[str, str, int], cpu: float = 0.0, late: int = 0, sta
     return found
 
 
-def divided(looks: list[Look], gpu_busy: float | None, ranks: int = 1) -> TrainingThread:
-    found = divide(looks, [(0.0, WINDOW_S)], gpu_busy=gpu_busy, inline=False, ranks=ranks)
+def divided(looks: list[Look], gpu_busy: float | None, ranks: int = 1, throttled: bool = False) -> TrainingThread:
+    found = divide(looks, [(0.0, WINDOW_S)], gpu_busy=gpu_busy, inline=False, ranks=ranks, throttled=throttled)
     assert found is not None
     return found
 
@@ -75,3 +75,27 @@ def test_a_rank_that_blocks_in_its_backward_pass_beside_an_idle_gpu_waits_for_ot
 def test_a_gpu_that_works_through_the_backward_pass_waits_for_nobody() -> None:
     looks = looks_of(("step", "S", 240), ("step", "S", 160), stack=BACKWARD)
     assert divided(looks, 0.99, ranks=2).communication <= 0.02
+
+
+@pytest.mark.parametrize("gpu_busy", [0.35, 0.8])
+def test_to_wait_for_a_core_once_the_gpu_is_done_is_no_host_work(gpu_busy: float) -> None:
+    """The thread runs 3 % of the time and wants to 45 %. A driver may count the GPU as busy meanwhile, or not."""
+    looks = looks_of(("data", "S", 80), ("step", "R", 180), ("step", "S", 140), cpu=0.03)
+    thread = divided(looks, gpu_busy, throttled=True)
+    assert thread.host == pytest.approx(0, abs=0.01)
+    assert thread.step == pytest.approx(0.8, abs=0.04)  # of its 3 %, looks do not tell how much is the step's
+    assert thread.queue == pytest.approx(0.42, abs=0.01)
+
+
+def test_a_quotas_stops_are_told_by_the_gpu_where_it_idles_meanwhile() -> None:
+    """Looks see 30 % of the time in the run queue by chance; the GPU works 40 %, and the step takes 80 %."""
+    looks = looks_of(("data", "S", 80), ("step", "R", 144), ("step", "S", 176), cpu=0.0)
+    thread = divided(looks, 0.4, throttled=True)
+    assert thread.step - thread.queue == pytest.approx(0.4, abs=0.001)
+
+
+def test_host_work_beside_a_wait_for_a_core_stays_host_work() -> None:
+    """A quarter of the time is Python, a part of the rest waits for a core: looks tell them apart."""
+    looks = looks_of(("python", "R", 100), ("step", "R", 140), ("step", "S", 160), cpu=0.3)
+    exact, later = (divided(looks, busy, throttled=True).host for busy in (0.6, 0.75))
+    assert exact == pytest.approx(0.25, abs=0.01) and later == pytest.approx(0.25, abs=0.01)

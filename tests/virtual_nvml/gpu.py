@@ -1,7 +1,11 @@
 """A GPU that jobs pretend to use: they mark when they are busy, in a file that the virtual driver reads.
 
 Layout of the file: a header of 64 bytes (u32 magic, u32 GPUs, u32 result of nvmlInit, u32 GPM, u32 lost, u32 intensity
-in per cent), then 64 bytes for each GPU (u64 nanoseconds busy so far, u64 busy since or 0, u32 pid).
+in per cent), then 64 bytes for each GPU (u64 nanoseconds busy so far, u64 busy since or 0, u32 pid, u64 until when at most
+or 0, at an offset of 24).
+
+With VIRTUAL_NVML_EXACT in the environment the GPU works for as long as it was told to, as a real one does; else until the job
+has seen that it is done, which is later where the job's thread has to wait for a core.
 """
 
 from __future__ import annotations
@@ -47,15 +51,19 @@ class VirtualGpu:
         self._file = open(os.environ["VIRTUAL_NVML_STATE"], "r+b")
         self._map = mmap.mmap(self._file.fileno(), 0)
         self._at = SLOT * (1 + index)
+        self._exact = bool(os.environ.get("VIRTUAL_NVML_EXACT"))
         struct.pack_into("<I", self._map, self._at + 16, os.getpid())
 
     @contextlib.contextmanager
-    def busy(self) -> Iterator[None]:
-        """The GPU works while this is open."""
+    def busy(self, seconds: float | None = None) -> Iterator[None]:
+        """The GPU works while this is open; for `seconds` at most, where it is to be exact."""
         began = time.monotonic_ns()
+        until = began + round(seconds * 1e9) if seconds is not None and self._exact else 0
+        struct.pack_into("<Q", self._map, self._at + 24, until)
         struct.pack_into("<Q", self._map, self._at + 8, began)
         try:
             yield
         finally:
-            total = struct.unpack_from("<Q", self._map, self._at)[0] + time.monotonic_ns() - began
+            ended = time.monotonic_ns()
+            total = struct.unpack_from("<Q", self._map, self._at)[0] + min(ended, until or ended) - began
             struct.pack_into("<QQ", self._map, self._at, total, 0)

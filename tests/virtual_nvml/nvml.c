@@ -11,7 +11,7 @@
 typedef int ret;
 enum { OK = 0, UNINIT = 1, INVALID = 2, UNSUPPORTED = 3, NOT_FOUND = 6, LOST = 15 };
 struct head { uint32_t magic, gpus, init, gpm, lost, intensity; };
-struct slot { volatile uint64_t busy_ns, since_ns; volatile uint32_t pid; char pad[44]; };
+struct slot { volatile uint64_t busy_ns, since_ns; volatile uint32_t pid; uint32_t gap; volatile uint64_t until_ns; char pad[32]; };
 static struct head *head;
 static struct slot *slots;
 #define KEEP 64
@@ -19,7 +19,11 @@ static struct { uint64_t t, busy; } history[8][KEEP];
 static int at[8];
 
 static uint64_t now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec * 1000000000ull + t.tv_nsec; }
-static uint64_t busy(int i, uint64_t t) { uint64_t s = slots[i].since_ns; return slots[i].busy_ns + (s && t > s ? t - s : 0); }
+static uint64_t busy(int i, uint64_t t) {
+    uint64_t s = slots[i].since_ns, u = slots[i].until_ns;
+    if (u && t > u) t = u;
+    return slots[i].busy_ns + (s && t > s ? t - s : 0);
+}
 static int index_of(void *h) { return (int)(intptr_t)h - 1; }
 static ret check(void) { return !head ? UNINIT : head->lost ? LOST : OK; }
 #define CHECK do { ret r = check(); if (r) return r; } while (0)

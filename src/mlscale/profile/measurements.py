@@ -74,13 +74,10 @@ def measurements_of(
         found["prep_cpu_seconds_per_sample"] = _near(
             demand.worker_cpu_s / batch, "s", 0.03, "CPU time of the loader over its samples"
         )
-        per_sample = demand.step_s / batch
-        how = (
-            "the GPU's busy time over samples"
-            if gpu.fraction is not None
-            else "the training thread's step over samples"
-        )
-        found["gpu_seconds_per_sample"] = _near(per_sample, "s", 0.05, how)
+        busy_s, how = demand.step_s, "the training thread's step over samples"
+        if gpu.fraction is not None:
+            busy_s, how = gpu.fraction / demand.batches_per_s, "the GPU's busy time over samples"
+        found["gpu_seconds_per_sample"] = _near(busy_s / batch, "s", 0.05, how)
     else:
         reason = "it takes the rate of samples, which is not known"
         found["prep_cpu_seconds_per_sample"] = found["gpu_seconds_per_sample"] = Missing(reason)

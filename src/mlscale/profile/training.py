@@ -119,20 +119,27 @@ def weigh(looks: Sequence[Look], spans: Sequence[Span], *, throttled: bool) -> l
     return [part[r] * c / sums[r] if sums[r] else 0.0 for r, c in zip(running, counted, strict=True)]
 
 
-def _as_the_gpu_says(looks: Sequence[Look], weights: list[float], gpu_busy: float) -> list[float]:
+def _as_the_gpu_says(looks: Sequence[Look], weights: list[float], gpu_busy: float, off_core: float) -> list[float]:
     """Where the share of looks in the step is the GPU's busy share but for chance, the GPU's is taken: it misses nothing.
 
-    What the thread ran stays what the kernel counted; only what is left is chance (iterative proportional fitting, after
-    Deming and Stephan 1940). Where the shares differ by more, the GPU works behind the thread's back (asynchronously), and
-    both stand as they are.
+    Where the step is longer, it is so by what the thread waits for a core (`off_core` of the time that it is runnable) when the
+    GPU is done, at most. What the thread ran stays what the kernel counted; only what is left is chance (iterative proportional
+    fitting, after Deming and Stephan 1940). Where the shares differ by more, the GPU works behind the thread's back
+    (asynchronously), and both stand as they are.
     """
     in_step = [look.what in ("step", "gpu") for look in looks]
     runs = [look.sample.state == "R" for look in looks]
-    step, ran = (sum(weight for weight, yes in zip(weights, flags, strict=True) if yes) for flags in (in_step, runs))
-    if not 0 < step < 1 or abs(step - gpu_busy) > _chance(step, len(looks)):
+    step, ran, both = (
+        sum(weight for weight, yes in zip(weights, flags, strict=True) if yes)
+        for flags in (in_step, runs, [s and r for s, r in zip(in_step, runs, strict=True)])
+    )
+    told, chance = gpu_busy, _chance(step, len(looks))
+    if step - gpu_busy > chance:
+        told = min(step, gpu_busy + off_core * both)
+    if not 0 < step < 1 or abs(step - told) > chance:
         return weights
     for _ in range(FITTED):
-        weights = _scaled(_scaled(weights, runs, ran), in_step, gpu_busy)
+        weights = _scaled(_scaled(weights, runs, ran), in_step, told)
     return weights
 
 
@@ -160,6 +167,13 @@ def _chance(share: float, looks: int) -> float:
     return SAME_WITHIN * math.sqrt(max(share * (1 - share), 1e-4) / looks)
 
 
+def _stopped_beyond(beyond_gpu: float, waits: float, looks: int) -> float:
+    """By how much a quota stopped the thread for longer than looks have it (the kernel counts no such waits): what its step
+    takes beyond the GPU's work says so better, where it is that wait but for chance."""
+    chance = _chance(waits, looks)
+    return beyond_gpu - waits if beyond_gpu > chance >= abs(beyond_gpu - waits) else 0.0
+
+
 def _overlap(gpu_busy: float | None, rest: float, looks: int) -> float:
     """Share of the time in which the GPU works although the thread waits, saves or exchanges: beyond chance, `rest` is all
     that the step can be."""
@@ -183,15 +197,27 @@ def divide(
     weights = weigh(looks, spans, throttled=throttled)
 
     def sum_of(chosen: Callable[[Look], bool]) -> float:
-        return sum(weight for look, weight in zip(looks, weights, strict=True) if chosen(look))
+        return sum((weight for look, weight in zip(looks, weights, strict=True) if chosen(look)), 0.0)
 
     def share(*names: str) -> float:
         return sum_of(lambda look: look.what in names)
 
+    def runnable(*names: str) -> float:
+        return sum_of(lambda look: look.what in names and look.sample.state == "R")
+
+    on_cpu = thread_shares([look.sample for look in looks], spans)
+
+    def ran() -> tuple[float, float, float]:
+        """Share of the time that the thread was runnable, and on a CPU; and what part of the first it waited for a core."""
+        runs_share = sum_of(lambda look: look.sample.state == "R")
+        cpu = on_cpu[0] if on_cpu else runs_share
+        return runs_share, cpu, 1 - min(1.0, cpu / runs_share) if runs_share > 0 else 1.0
+
     if gpu_busy is not None:
         if ranks > 1:
             looks = _exchanging(looks, weights, gpu_busy)
-        weights = _as_the_gpu_says(looks, weights, gpu_busy)
+        weights = _as_the_gpu_says(looks, weights, gpu_busy, ran()[2])
+    runs_share, cpu, off_core = ran()
     data, save, communication = share("start", *_DATA), share("save"), share("communication")
     if gpu_busy is not None:
         # A loop that blocks, while the GPU idles, most likely waits for data; what else it was, nobody may see.
@@ -206,17 +232,21 @@ def divide(
         communication, step = communication + blocked, step - blocked
     rest = max(0.0, 1 - data - save - communication)
     step_is_sure = step >= SURE_STEP
+    host = min(rest, host_sure + (unsure if step_is_sure else 0.0))
+    queue = off_core * runs_share
     if gpu_busy is not None:
-        # The GPU itself tells how much of the rest is the step. What overlaps it costs nothing.
-        host = max(0.0, rest - gpu_busy)
-    else:
-        host = min(rest, host_sure + (unsure if step_is_sure else 0.0))
+        # The GPU itself tells how much of the rest is the step. What overlaps it costs nothing; and to wait for a core once it
+        # is done, where looks see so much more of the step than the GPU works, is no work of the host.
+        waits, in_step = off_core * runnable("step", "gpu"), step
+        if not step_is_sure:
+            waits, in_step = waits + off_core * runnable("call"), step + unsure
+        if in_step - gpu_busy <= _chance(in_step, len(looks)):
+            waits = 0.0
+        host = min(max(host, rest - gpu_busy - waits), max(0.0, rest - gpu_busy))
+        if throttled and waits:
+            queue += _stopped_beyond(rest - host - gpu_busy, waits, len(looks))
     step = rest - host
-    on_cpu = thread_shares([look.sample for look in looks], spans)
-    cpu = on_cpu[0] if on_cpu else sum_of(lambda look: look.sample.state == "R")
-    runs_share = sum_of(lambda look: look.sample.state == "R")
-    on_core = min(1.0, cpu / runs_share) if runs_share > 0 else 0.0  # the rest of it waits for a core
-    data_runs = on_core * sum_of(lambda look: look.what in _DATA and look.sample.state == "R")
+    data_runs = (1 - off_core) * runnable(*_DATA)
     data_io = sum_of(lambda look: look.what in _DATA and in_store(look))
     saves = runs([look.sample.t for look in looks], [look.what == "save" for look in looks], 0.0) if save else []
     saves = _merge(saves)
@@ -233,8 +263,8 @@ def divide(
         start=share("start"),
         receive=0.0 if inline else data_runs,
         receive_wait=0.0 if inline else sum_of(_waits_to_take_over),
-        queue=runs_share * (1 - on_core),
-        queue_data=(1 - on_core) * sum_of(lambda look: look.what in _DATA and look.sample.state == "R"),
+        queue=queue,
+        queue_data=off_core * runnable(*_DATA),
         gil=min(host, share("gil")),
         turns_per_s=turns_per_s([look.sample for look in looks]),
         overlap=_overlap(gpu_busy, rest, len(looks)),

@@ -177,8 +177,8 @@ def read(path: Path) -> list[Result]:
 
 
 def keep(result: Result, path: Path, name: str) -> None:
-    """Adds a result to a file, and its recording beside it."""
-    kept = path.parent / "recordings" / f"{name}.mlscale"
+    """Adds a result to a file, and its recording to a folder beside it, which is of this file alone."""
+    kept = path.parent / f"{path.stem}-recordings" / f"{name}.mlscale"
     kept.parent.mkdir(parents=True, exist_ok=True)
     result["recording"] = str(shutil.copy(result["recording"], kept))
     with path.open("a") as file:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mlscale.catalog.answers import bandwidth_bytes_per_s
 from mlscale.catalog.read import load, profiles
 from mlscale.catalog.types import Instance
 
@@ -53,6 +56,8 @@ def same(ours: float | None, theirs: float | None, unit: float = 1.0, within: fl
 
 INSTANCES = {row["name"]: row for row in table("instances.csv")}
 HOSTS = {row["name"]: row for row in table("hosts.csv")}
+# The reference has the sum of two network cards, of which each can carry all that EC2 gives to the instance.
+CARDS_SUMMED = ("c6in.32xlarge", "c6in.metal", "i8ge.48xlarge", "i8ge.metal-48xl", "m6idn.32xlarge", "m6idn.metal")
 
 
 @needs_reference
@@ -138,12 +143,13 @@ def test_spot_prices_are_only_the_observed_ones() -> None:
 @pytest.mark.parametrize("row", each("name", HOSTS.values()))
 def test_a_host_says_what_the_reference_says(row: Row) -> None:
     ours = CATALOG.hosts[row["name"]]
+    cards = 2 if row["name"] in CARDS_SUMMED else 1
     assert (ours.family, ours.accelerator, ours.accelerators) == (row["family"], None, 0)
     assert ours.vcpus == float(row["vcpus"]) and ours.vcpus / ours.cores in (1, 2)
     assert (ours.vcpus == ours.cores) == (row["arch"] == "arm64" or row["family"] == "c7a")
     assert same(ours.memory_bytes, cell(row, "memory_gib"), GIB)
-    assert same(ours.network_bytes_per_s, cell(row, "network_gbps_baseline"), GBIT)
-    assert same(ours.network_peak_bytes_per_s, cell(row, "network_gbps_peak"), GBIT)
+    assert same(ours.network_bytes_per_s, cell(row, "network_gbps_baseline"), GBIT / cards)
+    assert same(ours.network_peak_bytes_per_s, cell(row, "network_gbps_peak"), GBIT / cards)
     assert ours.efa == (row["efa"] == "True")
     assert same(ours.ebs_bytes_per_s, cell(row, "ebs_baseline_mbps"), MB)
     assert same(ours.ebs_peak_bytes_per_s, cell(row, "ebs_max_mbps"), MB)
@@ -153,6 +159,20 @@ def test_a_host_says_what_the_reference_says(row: Row) -> None:
     assert all(price.derived for region, price in ours.on_demand.items() if region != "us-east-1")
     if (theirs := cell(row, "ondemand_usd_us-west-2")) is not None and "us-west-2" in ours.on_demand:
         assert same(ours.on_demand["us-west-2"].usd_per_hour, theirs)
+
+
+def test_networks_are_what_ec2_answers() -> None:
+    """DescribeInstanceTypes as moto has recorded it, read as `catalog refresh` reads it."""
+    import moto
+
+    recorded = Path(moto.__file__).parent / "ec2/resources/instance_types.json.gz"
+    answers = json.loads(gzip.decompress(recorded.read_bytes()))
+    known = [item for item in (*CATALOG.hosts.values(), *CATALOG.instances.values()) if item.name in answers]
+    assert len(known) > 200
+    for item in known:
+        baseline, peak = bandwidth_bytes_per_s(answers[item.name]["NetworkInfo"])
+        assert baseline is None or same(item.network_bytes_per_s, baseline, within=0.01), item.name
+        assert peak is None or same(item.network_peak_bytes_per_s, peak, within=0.01), item.name
 
 
 @pytest.mark.parametrize("row", each("gpu_model", table("gpus.csv")))

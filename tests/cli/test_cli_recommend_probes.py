@@ -91,6 +91,13 @@ def test_a_step_alone_counts_no_preparation_and_says_so(mlscale: Run, step: Path
     assert any("is the profile's" in warning for warning in like["warnings"])
 
 
+def test_a_gpu_that_was_never_seen_busy_is_no_step_without_work(mlscale: Run, tmp_path: Path, loader: Path) -> None:
+    trial = StepTrial(5, parts(5, 0.9), True, GpuSeen("Tesla T4", 16 << 30, (0.0,) * 20, 6 << 30))
+    idle = write(tmp_path / "idle.json", probe_of_step(CodeFound("train:step", step=trial), HOST, NOW))
+    report = planned(mlscale, "--from", idle, "--from", loader, *JOB)
+    assert any("the whole step is taken" in warning for warning in report["warnings"])
+
+
 def test_a_step_whose_gpu_was_not_seen(mlscale: Run, tmp_path: Path, loader: Path) -> None:
     trial = StepTrial(5, parts(5, 0.9), True)
     blind = write(tmp_path / "blind.json", probe_of_step(CodeFound("train:step", step=trial), HOST, NOW))

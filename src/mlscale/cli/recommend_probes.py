@@ -38,11 +38,11 @@ def probed_job(
     found = _by_part(probes)
     path, step = found["step"]
     loader = found["loader"][1] if "loader" in found else None
-    rate, steps = _rate(path, step), value_of(step.measurements.get("step_rate"))
+    rate = _figure(path, step, "throughput")
     accelerator = accelerator_of(path, step.host, request, facts.catalog)
     warnings = []
     gpu_s = value_of(step.measurements.get("gpu_seconds_per_sample"))
-    if gpu_s is None:
+    if not gpu_s:  # not seen, or never busy while it was looked at
         gpu_s = 1 / rate
         warnings.append(
             f"{path}: how long the GPU is busy in a step was not seen: the whole step is taken for its work."
@@ -53,8 +53,8 @@ def probed_job(
             + ("the profile's." if request.workload else "not known, and none is counted. Probe it too.")
         )
     measured = Measured(
-        samples_per_s=rate if loader is None else min(rate, _rate(found["loader"][0], loader)),
-        batch_per_gpu=round(rate / steps) if steps else 1,
+        samples_per_s=rate if loader is None else min(rate, _figure(found["loader"][0], loader, "throughput")),
+        batch_per_gpu=max(1, round(rate / _figure(path, step, "step_rate"))),
         gpus=1,
         workers=0,
         prep_cpu_s_per_sample=(
@@ -95,8 +95,8 @@ def _by_part(probes: Sequence[tuple[Path, Probe]]) -> dict[str, tuple[Path, Prob
     return found
 
 
-def _rate(path: Path, probe: Probe) -> float:
-    rate = value_of(probe.measurements.get("throughput"))
-    if rate is None or rate <= 0:
-        raise UnreadableInput(f"{path}: it has no throughput in samples/s. Probe again, with --batch-size N.")
-    return rate
+def _figure(path: Path, probe: Probe, name: str) -> float:
+    value = value_of(probe.measurements.get(name))
+    if value is None or value <= 0:
+        raise UnreadableInput(f"{path}: it has no {name}, for the size of a batch takes --batch-size N. Probe again.")
+    return value

@@ -162,7 +162,7 @@ def test_a_step_alone(train: Path, tmp_path: Path) -> None:
         ("loader", "train", [], "MODULE:NAME"),
         ("loader", "nowhere:loader", [], "No module named 'nowhere'"),
         ("loader", "nowhere.py:loader", [], "no such file"),
-        ("loader", "train:loade", [], "did you mean loader?"),
+        ("loader", "train:loade", [], "did you mean loader? Run it"),
         ("loader", "train:number", [], "cannot be iterated"),
         ("loader", "train:fails", [], "no such label"),
         ("loader", "train:empty", [], "gives no batch"),

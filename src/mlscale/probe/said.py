@@ -32,7 +32,8 @@ def found_in(kind: str, target: str, events: Sequence[dict[str, Any]], ended: st
     measured = any(trial.parts for trial in found.loader) or bool(found.step and found.step.parts)
     if errors and not measured:
         where = next(str(event.get("where", "use")) for event in events if event.get("event") == "error")
-        raise UsageProblem(f"{target}: {errors[0].rstrip('. ')}.{_REMEDIES.get(where, '')}")
+        said = errors[0].rstrip(". ")
+        raise UsageProblem(f"{target}: {said}{'' if said.endswith('?') else '.'}{_REMEDIES.get(where, '')}")
     notes = tuple(f"It failed before the time was up: {text.rstrip('. ')}." for text in errors)
     return CodeFound(
         found.target, found.loader, found.step, found.batch_size, (*found.notes, *notes), "failed" if errors else ended

@@ -27,6 +27,7 @@ SURE_STEP = 0.02  # a share of the time in functions that are surely the step: t
 _DATA = ("data", "data_file")
 BLIND = "blind"  # blocked, and neither the stack nor the system call may be seen
 SAME_WITHIN = 3.0  # standard errors: farther apart is no chance
+TELLING_WAIT = 0.5  # of chance: looks at even times err by half of it, and tell longer waits from none 14 times of 15
 LEAST_IN_TIME = 0.5  # of the looks at a sleeping thread: where there are fewer, all count
 FITTED = 20  # rounds of the fit: far more than it takes
 SAVE_GAP_S = 0.3  # looks at one save that lie further apart belong to two saves
@@ -119,13 +120,13 @@ def weigh(looks: Sequence[Look], spans: Sequence[Span], *, throttled: bool) -> l
     return [part[r] * c / sums[r] if sums[r] else 0.0 for r, c in zip(running, counted, strict=True)]
 
 
-def _as_the_gpu_says(looks: Sequence[Look], weights: list[float], gpu_busy: float, off_core: float) -> list[float]:
+def _as_the_gpu_says(looks: Sequence[Look], weights: list[float], gpu_busy: float, queue: float) -> list[float]:
     """Where the share of looks in the step is the GPU's busy share but for chance, the GPU's is taken: it misses nothing.
 
-    Where the step is longer, it is so by what the thread waits for a core (`off_core` of the time that it is runnable) when the
-    GPU is done, at most. What the thread ran stays what the kernel counted; only what is left is chance (iterative proportional
-    fitting, after Deming and Stephan 1940). Where the shares differ by more, the GPU works behind the thread's back
-    (asynchronously), and both stand as they are.
+    In its step the thread may wait for a core as well (of `queue`, its share of the time that it does so): while the GPU works,
+    or once it is done. Which of both, looks say: what lies nearer. What the thread ran stays what the kernel counted; only what
+    is left is chance (iterative proportional fitting, after Deming and Stephan 1940). Where the shares differ by more, the GPU
+    works behind the thread's back (asynchronously), and both stand as they are.
     """
     in_step = [look.what in ("step", "gpu") for look in looks]
     runs = [look.sample.state == "R" for look in looks]
@@ -134,8 +135,9 @@ def _as_the_gpu_says(looks: Sequence[Look], weights: list[float], gpu_busy: floa
         for flags in (in_step, runs, [s and r for s, r in zip(in_step, runs, strict=True)])
     )
     told, chance = gpu_busy, _chance(step, len(looks))
-    if step - gpu_busy > chance:
-        told = min(step, gpu_busy + off_core * both)
+    waits = min(queue, both)
+    if waits > TELLING_WAIT * chance and step - gpu_busy > waits / 2:
+        told = min(gpu_busy + waits, max(step, gpu_busy)) if step - gpu_busy > chance else gpu_busy + waits
     if not 0 < step < 1 or abs(step - told) > chance:
         return weights
     for _ in range(FITTED):
@@ -216,7 +218,7 @@ def divide(
     if gpu_busy is not None:
         if ranks > 1:
             looks = _exchanging(looks, weights, gpu_busy)
-        weights = _as_the_gpu_says(looks, weights, gpu_busy, ran()[2])
+        weights = _as_the_gpu_says(looks, weights, gpu_busy, ran()[0] * ran()[2])
     runs_share, cpu, off_core = ran()
     data, save, communication = share("start", *_DATA), share("save"), share("communication")
     if gpu_busy is not None:
@@ -233,16 +235,18 @@ def divide(
     rest = max(0.0, 1 - data - save - communication)
     step_is_sure = step >= SURE_STEP
     host = min(rest, host_sure + (unsure if step_is_sure else 0.0))
-    queue = off_core * runs_share
+    queue, queue_data = off_core * runs_share, off_core * runnable(*_DATA)
     if gpu_busy is not None:
         # The GPU itself tells how much of the rest is the step. What overlaps it costs nothing; and to wait for a core once it
-        # is done, where looks see so much more of the step than the GPU works, is no work of the host.
-        waits, in_step = off_core * runnable("step", "gpu"), step
+        # is done is no work of the host.
+        waits, beyond = min(queue, runnable("step", "gpu")), step - gpu_busy
         if not step_is_sure:
-            waits, in_step = waits + off_core * runnable("call"), step + unsure
-        if in_step - gpu_busy <= _chance(in_step, len(looks)):
-            waits = 0.0
+            waits, beyond = min(queue, runnable("step", "gpu", "call")), step + unsure - gpu_busy
+            beyond = beyond if beyond > _chance(step + unsure, len(looks)) else 0.0
+        waits = min(waits, max(0.0, beyond))
         host = min(max(host, rest - gpu_busy - waits), max(0.0, rest - gpu_busy))
+        if not throttled:
+            queue_data = min(queue_data, queue - waits)
         if throttled and waits:
             queue += _stopped_beyond(rest - host - gpu_busy, waits, len(looks))
     step = rest - host
@@ -264,7 +268,7 @@ def divide(
         receive=0.0 if inline else data_runs,
         receive_wait=0.0 if inline else sum_of(_waits_to_take_over),
         queue=queue,
-        queue_data=off_core * runnable(*_DATA),
+        queue_data=queue_data,
         gil=min(host, share("gil")),
         turns_per_s=turns_per_s([look.sample for look in looks]),
         overlap=_overlap(gpu_busy, rest, len(looks)),

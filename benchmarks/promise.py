@@ -42,7 +42,7 @@ Result = dict[str, Any]
 def run(setting: Setting, scratch: Path, driver: Path, *, time_alone: bool) -> Result:
     """One job: diagnosed; the step taken; measured again. `time_alone`: also before and after, to see what watching costs."""
     state = make_state(scratch / f"gpu{time.monotonic_ns()}", gpus=setting.gpus)
-    gpu = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver), "VIRTUAL_NVML_EXACT": "1"}
+    gpu = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver)}
     log = scratch / f"before{time.monotonic_ns()}"
     real: float | None = None
     with setting.fault() as given:

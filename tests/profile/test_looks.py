@@ -87,6 +87,21 @@ def test_to_wait_for_a_core_once_the_gpu_is_done_is_no_host_work(gpu_busy: float
     assert thread.queue == pytest.approx(0.42, abs=0.01)
 
 
+@pytest.mark.parametrize("gpu_busy", [0.41, 0.49])
+def test_a_wait_for_a_core_behind_the_gpu_is_no_wait_for_data(gpu_busy: float) -> None:
+    """A tenth of the time the thread waits for a core in its step, beside another program, be it counted as the GPU's or not."""
+    looks = looks_of(("data", "S", 180), ("data", "R", 20), ("step", "R", 40), ("step", "S", 160), cpu=0.05)
+    thread = divided(looks, gpu_busy)
+    assert thread.data == pytest.approx(0.5, abs=0.02)
+    assert thread.host == pytest.approx(0, abs=0.001)
+
+
+def test_of_short_waits_for_a_core_the_gpu_says_what_the_step_is() -> None:
+    """2 % of the time: chance alone moves looks by more."""
+    looks = looks_of(("data", "S", 195), ("step", "R", 8), ("step", "S", 197), cpu=0.0)
+    assert divided(looks, 0.49).step == pytest.approx(0.49, abs=0.001)
+
+
 def test_a_quotas_stops_are_told_by_the_gpu_where_it_idles_meanwhile() -> None:
     """Looks see 30 % of the time in the run queue by chance; the GPU works 40 %, and the step takes 80 %."""
     looks = looks_of(("data", "S", 80), ("step", "R", 144), ("step", "S", 176), cpu=0.0)

@@ -13,16 +13,20 @@ BACKWARD: Stack = (StackFrame("_engine_run_backward", "/x/site-packages/torch/au
 PLAIN: Stack = (StackFrame("main", "/x/train.py", 1),)
 
 
-def looks_of(*groups: tuple[str, str, int], cpu: float = 0.0, late: int = 0, stack: Stack = PLAIN) -> list[Look]:
-    """Looks by (activity, state, count), the kernel's total being `cpu` of the time. The first `late` of the last group's come
-    late; `stack` is that of the last group."""
+def looks_of(
+    *groups: tuple[str, str, int], cpu: float = 0.0, queue: float = 0.0, late: int = 0, stack: Stack = PLAIN
+) -> list[Look]:
+    """Looks by (activity, state, count); `cpu` and `queue` are the kernel's totals, shares of the time. The first `late` of the
+    last group's come late; `stack` is that of the last group."""
     found: list[Look] = []
     total = sum(count for _, _, count in groups)
     for at, (what, state, count) in enumerate(groups):
         for number in range(count):
             t = WINDOW_S * len(found) / total
             last = at == len(groups) - 1
-            sample = ThreadSample(t, 1, 1, state, int(t * cpu * 1e9), 0, 1, "sleep", 0, late=last and number < late)
+            sample = ThreadSample(
+                t, 1, 1, state, int(t * cpu * 1e9), int(t * queue * 1e9), 1, "sleep", 0, late=last and number < late
+            )
             found.append(Look(sample, what, stack if last else PLAIN))
     return found
 
@@ -89,8 +93,9 @@ def test_to_wait_for_a_core_once_the_gpu_is_done_is_no_host_work(gpu_busy: float
 
 @pytest.mark.parametrize("gpu_busy", [0.41, 0.49])
 def test_a_wait_for_a_core_behind_the_gpu_is_no_wait_for_data(gpu_busy: float) -> None:
-    """A tenth of the time the thread waits for a core in its step, beside another program, be it counted as the GPU's or not."""
-    looks = looks_of(("data", "S", 180), ("data", "R", 20), ("step", "R", 40), ("step", "S", 160), cpu=0.05)
+    """A tenth of the time the thread waits for a core in its step, be that counted as the GPU's or not."""
+    groups = (("data", "S", 180), ("data", "R", 20), ("step", "R", 40), ("step", "S", 160))
+    looks = looks_of(*groups, cpu=0.05, queue=0.1)
     thread = divided(looks, gpu_busy)
     assert thread.data == pytest.approx(0.5, abs=0.02)
     assert thread.host == pytest.approx(0, abs=0.001)

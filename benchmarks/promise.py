@@ -62,6 +62,7 @@ def run(setting: Setting, scratch: Path, driver: Path, *, time_alone: bool) -> R
     assert seen.truth is not None
     promise = seen.report["next_step"]["expected_speedup"]
     throughput = seen.report["measurements"].get("throughput", {}).get("value")
+    wait = seen.report["measurements"].get("data_wait_fraction", {}).get("value")
     return {
         "job": setting.name,
         "expected": setting.expected,
@@ -71,7 +72,7 @@ def run(setting: Setting, scratch: Path, driver: Path, *, time_alone: bool) -> R
         "promise": promise,
         "real": None if real is None else real / seen.truth.samples_per_s,
         "rate_error": None if throughput is None else throughput / seen.truth.samples_per_s - 1,
-        "wait_error": seen.value("data_wait_fraction") - seen.truth.data_wait_fraction,
+        "wait_error": None if wait is None else wait - seen.truth.data_wait_fraction,
         "took_s": ended - began,
         "slower": slower,
         "recording": str(seen.recording),
@@ -130,7 +131,8 @@ def tables(results: Sequence[Result]) -> str:
             cells += ["–"] * 4
         rates = [abs(row["rate_error"]) for row in rows if row["rate_error"] is not None]
         cells.append(f"{statistics.median(rates):.1%}" if rates else "–")
-        cells.append(f"{statistics.median(abs(row['wait_error']) for row in rows):.3f}")
+        waits = [abs(row["wait_error"]) for row in rows if row["wait_error"] is not None]
+        cells.append(f"{statistics.median(waits):.3f}" if waits else "–")
         cells.append(f"{statistics.median(row['took_s'] for row in rows):.0f} s")
         slower = slowdowns(rows)
         cells.append(f"{statistics.median(slower):+.1%}" if slower else "–")

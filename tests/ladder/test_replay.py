@@ -196,6 +196,16 @@ def test_a_loop_that_makes_its_own_batches_is_told_to_use_a_loader() -> None:
     assert "num_workers=" in report.next_step.actions[0]
 
 
+def test_a_counter_that_was_found_at_the_end_hides_no_training() -> None:
+    """Tar shards, 200 ms a step: the thread was seen in its loader once, 25 s on, 137 batches far. By its own count it waited
+    1.4 % of the time."""
+    report = replayed("a_counter_found_late")
+    assert report.verdict.bottleneck == "gpu"
+    wait = report.measurements["data_wait_fraction"]
+    assert isinstance(wait, Measurement)
+    assert wait.value == pytest.approx(0.014, abs=0.01)
+
+
 def test_the_thread_that_trains_is_not_the_one_that_prefetches() -> None:
     """By the job's own count it waited 55.1 % of the time; the prefetching thread does nothing else."""
     wait = replayed("a_thread_that_prefetches").measurements["data_wait_fraction"]

@@ -132,10 +132,12 @@ def steady_span(progress: Progress | None, began_s: float, ended_s: float, worke
     if progress is None:
         return (began_s, ended_s) if ended_s > began_s else None
     changes = progress.points[1:]
-    if len(changes) < 2:
-        return None
-    start = began_s
     warm = WARM_BATCHES_PER_WORKER * max(workers, 1) + 1
+    if len(changes) < 2:
+        # A loop that was far on when its counter was found, late, ran before: then the counter's silence tells nothing.
+        found_late = progress.points[0][0] > (began_s + ended_s) / 2
+        return (began_s, ended_s) if found_late and progress.first_value >= warm else None
+    start = began_s
     if progress.first_value < warm:
         # Seen from its beginning: the first batches of each worker are left out, unless that leaves nearly nothing.
         skipped = [t for t, total in changes if total + progress.first_value >= warm]

@@ -136,8 +136,10 @@ def _as_the_gpu_says(looks: Sequence[Look], weights: list[float], gpu_busy: floa
     )
     told, chance = gpu_busy, _chance(step, len(looks))
     waits = min(queue, both)
-    if waits > TELLING_WAIT * chance and step - gpu_busy > waits / 2:
-        told = min(gpu_busy + waits, max(step, gpu_busy)) if step - gpu_busy > chance else gpu_busy + waits
+    if step - gpu_busy > chance:
+        told = min(step, gpu_busy + waits)
+    elif waits > TELLING_WAIT * chance and step - gpu_busy > waits / 2:
+        told = gpu_busy + waits
     if not 0 < step < 1 or abs(step - told) > chance:
         return weights
     for _ in range(FITTED):

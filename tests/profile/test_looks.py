@@ -107,6 +107,14 @@ def test_of_short_waits_for_a_core_the_gpu_says_what_the_step_is() -> None:
     assert divided(looks, 0.49).step == pytest.approx(0.49, abs=0.001)
 
 
+def test_a_step_longer_than_by_chance_is_so_by_its_waits_for_a_core() -> None:
+    """Looks see 60 %, 8 % more than the GPU works: chance alone (7.3 %) is too little, and 2 % are waits for a core."""
+    looks = looks_of(("data", "S", 160), ("step", "R", 8), ("step", "S", 232), queue=0.02)
+    thread = divided(looks, 0.52)
+    assert thread.step == pytest.approx(0.54, abs=0.001)
+    assert thread.host == pytest.approx(0, abs=0.001)
+
+
 def test_a_quotas_stops_are_told_by_the_gpu_where_it_idles_meanwhile() -> None:
     """Looks see 30 % of the time in the run queue by chance; the GPU works 40 %, and the step takes 80 %."""
     looks = looks_of(("data", "S", 80), ("step", "R", 144), ("step", "S", 176), cpu=0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlscale.profile.timeline import progress_of
+from mlscale.profile.timeline import Progress, progress_of, steady_span
 from mlscale.recording import Counter, Fact, Recording
 
 LENGTH, PACE = 1000, 500.0  # batches of an epoch, and a second
@@ -51,3 +51,18 @@ def test_an_epoch_counts_once_though_its_iterator_was_taken_for_the_last_one() -
 def test_short_epochs_that_are_seen_once_each_still_count() -> None:
     readings = [(t * 0.2, t, 90 + t % 3) for t in range(30)]
     assert counted(readings) > 29 * 90
+
+
+@pytest.mark.parametrize(
+    ("found_at_s", "count", "steady"),
+    [
+        (18.0, 137, (0.0, 20.0)),  # far on, though found at the end: it ran before, and was not seen in its loader
+        (18.0, 1, None),  # it has just begun
+        (1.0, 137, None),  # found early, and nothing came since: it hangs, or its steps are long
+    ],
+)
+def test_one_count_tells_of_the_time_after_it_only(
+    found_at_s: float, count: int, steady: tuple[float, float] | None
+) -> None:
+    progress = Progress(7, ((found_at_s, 0.0),), count, ())
+    assert steady_span(progress, 0.0, 20.0, workers=2) == steady

@@ -247,10 +247,10 @@ def divide(
             beyond = beyond if beyond > _chance(step + unsure, len(looks)) else 0.0
         waits = min(waits, max(0.0, beyond))
         host = min(max(host, rest - gpu_busy - waits), max(0.0, rest - gpu_busy))
-        if not throttled:
-            queue_data = min(queue_data, queue - waits)
-        if throttled and waits:
+        if throttled:
             queue += _stopped_beyond(rest - host - gpu_busy, waits, len(looks))
+        else:
+            queue_data = min(queue_data, queue - waits)
     step = rest - host
     data_runs = (1 - off_core) * runnable(*_DATA)
     data_io = sum_of(lambda look: look.what in _DATA and in_store(look))

@@ -64,3 +64,38 @@ def test_workers_are_found_however_they_are_started(start: str, kept: str, tmp_p
         for pid in reversed(proc.tree_of(process.pid)):
             subprocess.run(["kill", "-9", str(pid)], check=False)
         process.wait()
+
+
+# A child stays for a second what its parent is, before it becomes its own program.
+SLOW_TO_START = """
+import _posixsubprocess, subprocess, sys, time
+start = _posixsubprocess.fork_exec
+def slow(*args):
+    args = list(args)
+    args[-2 if isinstance(args[-1], bool) else -1] = lambda: time.sleep(1)
+    return start(*args)
+_posixsubprocess.fork_exec = subprocess._fork_exec = slow
+"""
+
+
+@pytest.mark.parametrize("start", ["spawn", "forkserver"])
+def test_a_child_is_told_by_the_program_it_becomes(start: str, tmp_path: Path) -> None:
+    script = tmp_path / "job.py"
+    script.write_text(SLOW_TO_START + JOB)
+    process = subprocess.Popen([sys.executable, script, start, "persistent"], env=environment(), cwd=ROOT)
+    tree = Tree(process.pid, Recorder({}, None))
+    try:
+        began = time.monotonic()
+        while len(tree.of_role("worker")) < 2 and time.monotonic() < began + 60:
+            tree.update(time.monotonic() - began, full=False)
+            time.sleep(0.1)
+        assert {found.pid for found in tree.of_role("training")} == {process.pid}
+        workers = tree.of_role("worker")
+        assert len(workers) == 2
+        assert all("multiprocessing" in " ".join(found.command) for found in workers)
+    finally:
+        for watched in tree.processes.values():
+            watched.close()
+        for pid in reversed(proc.tree_of(process.pid)):
+            subprocess.run(["kill", "-9", str(pid)], check=False)
+        process.wait()

@@ -85,13 +85,12 @@ class Watched:
         self._batches: Batches | None = None
         self._samples: Samples | None = None
         self._worker_batch: int | None = None
-        self._attempts = 0
 
     def attach(self) -> None:
         """Finds its Python, if that can be read; safe to call again while it starts."""
         if self.interpreter is not None:
             return
-        self._attempts += 1
+        self.command = proc.command_line(self.pid)  # of a child that had not become its program yet, its parent's
         try:
             self.interpreter = Interpreter(self.pid)
             self._batches = Batches(self.pid, self.interpreter, self._recorder)
@@ -100,6 +99,14 @@ class Watched:
         except Unreadable as error:
             self.unreadable = str(error)
         self.refresh()
+
+    def detach(self) -> None:
+        """Forgets its Python: it becomes another program, and the memory that was opened is not that one's."""
+        if self.interpreter is not None:
+            self.interpreter.close()
+        self.interpreter = self._batches = self._samples = None
+        self.tids = {}
+        self._ids.clear()  # addresses of codes
 
     def refresh(self) -> None:
         """Looks for new Python threads."""

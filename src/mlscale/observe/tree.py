@@ -25,6 +25,11 @@ _LAUNCHER = (
     Where("Popen.communicate", "/subprocess.py"),
 )
 _CHILD = (Where("BaseProcess._bootstrap", "multiprocessing/process.py"),)
+# A child is there before it becomes the program that it is to run: it has its parent's memory, stack and command.
+_BECOMES_ANOTHER = (
+    Where("spawnv_passfds", "multiprocessing/util.py"),
+    Where("Popen._execute_child", "/subprocess.py"),
+)
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _RANK = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 
@@ -100,8 +105,14 @@ class Tree:
         if process.interpreter is None:
             return self._role_unread(process, parent, name)
         stack = stack_of(process.frames(process.pid))
-        if not stack:
-            return None  # still starting
+        if not stack:  # still starting
+            process.refresh()
+            if not process.tids:  # or its memory was opened just before it became another program
+                process.detach()
+            return None
+        if on_stack(stack, _BECOMES_ANOTHER):
+            process.detach()
+            return None
         if on_stack(stack, _FORK_SERVER) and not on_stack(stack, _FORK_SERVED):
             process.starts_workers = True
             return "helper"

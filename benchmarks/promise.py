@@ -167,8 +167,9 @@ def overall(results: Sequence[Result]) -> list[str]:
     return [
         f"Verdicts right: {right} of {len(results)}. Promised speed-up off by {statistics.median(errors):.1%} at the "
         f"median, {max(errors):.1%} at worst; inside its 90 % interval {sum(map(inside, promised))} times of "
-        f"{len(promised)}. samples/s off by {statistics.median(rates):.2%} at the median. From command to report "
-        f"{statistics.median(row['took_s'] for row in results):.0f} s.",
+        f"{len(promised)}. "
+        + (f"samples/s off by {statistics.median(rates):.2%} at the median. " if rates else "")
+        + f"From command to report {statistics.median(row['took_s'] for row in results):.0f} s.",
         *([f"Jobs slower while the command ran, at the median: {median_with_interval(slower)}."] if slower else []),
     ]
 

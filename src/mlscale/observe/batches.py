@@ -21,6 +21,8 @@ _AFTER_A_FALL = (
 )
 _MOST = 1 << 40  # batches: more are no count
 _DEEPEST = 40  # frames that are searched for the loop
+_NESTED = 6  # generators in generators that are searched: webdataset has one for each step of its pipeline
+_BESIDE = 8  # generators of one depth that are searched
 
 
 class Batches:
@@ -132,7 +134,26 @@ class Batches:
             if found is not None and interpreter.type_name(found) in _ITERATORS:
                 self._loop = frame
                 return found
+        if self._iterator is not None:
+            return None
+        for frame in frames:
+            through = self._through_generators(frame)
+            if through:
+                self._loop = frame
+                return through.pop() if len(through) == 1 else None  # of several, which one goes on is not known
         return None
+
+    def _through_generators(self, frame: Frame) -> set[int]:
+        """DataLoader iterators that a frame goes through generators for: `for batch in tqdm(loader)`, webdataset."""
+        interpreter, found = self._interpreter, set()
+        inner = [frame]
+        for _ in range(_NESTED):
+            inner = [generator for outer in inner for generator in interpreter.generators(outer)][:_BESIDE]
+            for generator in inner:
+                held = interpreter.find(generator, _ITERATORS)
+                if held is not None and interpreter.type_name(held) in _ITERATORS:
+                    found.add(held)
+        return found
 
     def _describe(self, iterator: int, t: float) -> None:
         interpreter = self._interpreter

@@ -60,8 +60,18 @@ def rest(x, wide, bare, opened):
     time.sleep(0.02)
 
 
+class Passed(Iterator):
+    """An iterator that a generator goes through."""
+
+
+def each(items):
+    yield from items
+
+
 def train():
     wide, bare, opened = Wide(), Bare(), Opened()
+    waiting = (x for x in each(Passed()))
+    next(waiting)
     for _, x in enumerate(Iterator()):
         rest(x, wide, bare, opened)
 

@@ -52,6 +52,18 @@ int main(void) {
     P("frame_code", _PyInterpreterFrame, f_code);
     P("frame_instruction", _PyInterpreterFrame, prev_instr);
 #endif
+#if PY_VERSION_HEX >= 0x030B0000
+    P("generator_frame", PyGenObject, gi_iframe);
+#if PY_VERSION_HEX >= 0x030E0000
+    P("frame_stack", _PyInterpreterFrame, stackpointer);
+#else
+    P("frame_stack", _PyInterpreterFrame, stacktop);
+#endif
+#else
+    P("frame_stack", PyFrameObject, f_valuestack);
+    P("frame_stackdepth", PyFrameObject, f_stackdepth);  // 16 behind it
+    P("generator_frame", PyGenObject, gi_frame);
+#endif
     P("code_name", PyCodeObject, co_name);
     P("code_filename", PyCodeObject, co_filename);
     P("code_first_line", PyCodeObject, co_firstlineno);

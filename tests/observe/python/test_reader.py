@@ -98,6 +98,23 @@ def test_frames_locals_and_attributes(process: subprocess.Popen[str]) -> None:
     interpreter.close()
 
 
+def test_what_a_generator_holds(process: subprocess.Popen[str]) -> None:
+    interpreter = Interpreter(process.pid)
+    at_train = stack_in_rest(interpreter, process.pid)[1]
+    assert interpreter.find(at_train, ("Passed",)) is None
+    outer = interpreter.generators(at_train)
+    assert [frame.function.rpartition(".")[2] for frame in outer] == ["<genexpr>"]
+    assert [interpreter.find(frame, ("Passed",)) for frame in outer] == [None]
+    inner = interpreter.generators(outer[0])
+    assert [frame.function for frame in inner] == ["each"]
+    found = interpreter.find(inner[0], ("Passed",))
+    assert found is not None
+    assert interpreter.type_name(found) == "Passed"
+    assert interpreter.int_at(interpreter.attribute(found, "count")) == 1
+    assert interpreter.generators(inner[0]) == []
+    interpreter.close()
+
+
 def test_the_memory_is_opened_read_only(process: subprocess.Popen[str]) -> None:
     memory = Memory(process.pid)
     flags = next(line for line in Path(f"/proc/self/fdinfo/{memory.fd}").read_text().splitlines() if "flags" in line)

@@ -27,6 +27,8 @@ class Layout:
     frame_owner: int
     frame_locals: int
     frame_instruction: int  # where the interpreter is within the code
+    frame_stack: int  # how far its evaluation stack is filled: a count; from 3.14 on and in 3.10, a pointer
+    generator_frame: int  # a generator's own frame, within the generator (a pointer to it in 3.10)
     # PyCodeObject
     code_filename: int
     code_name: int
@@ -59,6 +61,8 @@ _SINCE_3_12 = {
     "frame_owner": 70,
     "frame_locals": 72,
     "frame_instruction": 56,
+    "frame_stack": 64,
+    "generator_frame": 72,
     "code_filename": 112,
     "code_name": 120,
     "code_qualname": 128,
@@ -86,6 +90,8 @@ LAYOUTS: dict[tuple[int, int], Layout] = {
             "frame_code": 32,
             "frame_locals": 352,
             "frame_instruction": 96,
+            "frame_stack": 64,
+            "generator_frame": 16,
             "code_filename": 104,
             "code_name": 112,
             "code_qualname": 112,
@@ -113,6 +119,8 @@ LAYOUTS: dict[tuple[int, int], Layout] = {
             "frame_owner": 69,
             "frame_locals": 72,
             "frame_instruction": 56,
+            "frame_stack": 64,
+            "generator_frame": 80,
             "code_filename": 112,
             "code_name": 120,
             "code_qualname": 128,

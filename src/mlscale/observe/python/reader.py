@@ -21,6 +21,7 @@ from mlscale.observe.python.objects import Objects
 _MAX_THREADS = 512
 _STACK_BLOCK = 4096  # the callers' frames lie just below the leaf's, in one chunk of the interpreter's data stack
 _PLACE_BYTES = 72  # of a frame, from its code object to its instruction, in all layouts
+_MAX_SLOTS = 512
 _SCAN_SLOTS = 24  # of a frame's evaluation stack; deeper ones are rare in a training loop
 _GLIBC_TID = 0x2D0  # of struct pthread on x86-64 (glibc's nptl/descr.h); only 3.10 needs it
 
@@ -34,6 +35,7 @@ class Frame:
     line: int  # where the function begins
     address: int
     code: int
+    slots: int | None = None  # variables, and values on its evaluation stack, that are in use; None: not known
 
 
 class Place(NamedTuple):
@@ -239,27 +241,61 @@ class Interpreter(Objects):
 
         The iterator of a running `for` loop is held there, also while the loop's body runs, and inside `enumerate`.
         """
+        for slot in self._held(frame):
+            name = self.type_name(slot)
+            if name and name.endswith(tuple(suffixes)) and self.is_alive(slot):
+                return slot
+        return None
+
+    def generators(self, frame: Frame) -> list[Frame]:
+        """The frames of the generators that a frame holds, for `find`: a loop over `tqdm(batches)` goes through one."""
+        memory, layout = self._memory, self._at
+        found: list[Frame] = []
+        for slot in dict.fromkeys(self._held(frame)):
+            if self.type_name(slot) != "generator" or not self.is_alive(slot):
+                continue
+            try:
+                address = slot + layout.generator_frame
+                if self.version < (3, 11):
+                    address = memory.word(address)
+                code_at = memory.word(address + layout.frame_code) & self._tags
+                slots = self._slots(address)
+            except Torn:
+                continue
+            if self.knows(code_at) and 0 < slots <= _MAX_SLOTS:  # none while it runs: then it is on the stack
+                found.append(dataclasses.replace(self.frame(code_at, address), slots=slots))
+        return found
+
+    def _slots(self, address: int) -> int:
+        """How many slots of a frame at rest are in use. Beyond them, a generator's memory ends."""
+        layout = self._at
+        first, _, third = struct.unpack("<qqq", self._memory.read(address + layout.frame_stack, 24))
+        if (3, 11) <= self.version < (3, 14):  # a count, of 32 bits
+            return int(first & 0xFFFF_FFFF) if not first & 0x8000_0000 else -1
+        below = (first - address - layout.frame_locals) // 8  # a pointer: to the first free one; in 3.10, to the stack
+        return int(below) + (int(third & 0xFFFF_FFFF) if self.version < (3, 11) else 0)
+
+    def _held(self, frame: Frame) -> list[int]:
+        """What a frame's variables and evaluation stack point to, or may: also beyond what is in use."""
         code = self._codes.get(frame.code)
         if code is None:
-            return None
-        count = len(code.local_names) + _SCAN_SLOTS
+            return []
+        count = len(code.local_names) + _SCAN_SLOTS if frame.slots is None else frame.slots
         try:
             slots: tuple[int, ...] = struct.unpack(
                 f"<{count}Q", self._memory.read(frame.address + self._at.frame_locals, 8 * count)
             )
         except Torn:
-            return None
+            return []
+        held: list[int] = []
         for slot in slots:
             slot &= self._tags
             if slot < 4096 or slot % 8:
                 continue
-            name = self.type_name(slot)
-            if name == "enumerate":
+            if self.type_name(slot) == "enumerate":
                 try:
                     slot = self._memory.word(slot + at.ENUMERATE_ITERATOR)
                 except Torn:
                     continue
-                name = self.type_name(slot)
-            if name and name.endswith(tuple(suffixes)) and self.is_alive(slot):
-                return slot
-        return None
+            held.append(slot)
+        return held

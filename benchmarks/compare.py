@@ -31,6 +31,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.ending import end_with_its_jobs
+from benchmarks.needs import check_needs
 from tests.faults import inject
 from tests.running import ROOT, environment
 from tests.virtual_nvml.gpu import build_driver, make_state
@@ -228,6 +229,7 @@ def main() -> None:
         rows = [json.loads(line) for line in options.tables.read_text().splitlines()]
         print(tables([row if row["tool"] == "mlscale" else {**row, "names": meant(row)} for row in rows]))
         return
+    check_needs(parser)
     if not options.python or not shutil.which(options.python):
         parser.error("PEERS_PYTHON is missing: the Python of the environment in which the tools are installed")
     scratch = Path(tempfile.mkdtemp(prefix="mlscale-compare-"))

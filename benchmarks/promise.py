@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.ending import end_with_its_jobs
 from benchmarks.judge import advised
+from benchmarks.needs import check_needs
 from benchmarks.settings import Setting, settings
 from benchmarks.slowdown import ALONE_S, median_with_interval, slowdown
 from tests.running import diagnose, job, rate_of, rows_of
@@ -214,6 +215,7 @@ def main() -> None:
         results = read(options.tables)
         print(tables([diagnosed_anew(result) for result in results] if options.again else results))
         return
+    check_needs(parser)
     scratch = Path(tempfile.mkdtemp(prefix="mlscale-promise-"))
     driver = build_driver(scratch)
     results = read(options.keep) if options.keep else []

@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.ending import end_with_its_jobs
 from benchmarks.jobs import small
 from benchmarks.jobs.switched import switch
+from benchmarks.needs import check_needs
 from benchmarks.promise import hidden_prints
 from benchmarks.settings import module
 from tests.faults import inject
@@ -256,6 +257,7 @@ def main() -> None:
     if options.tables:
         print(tables([json.loads(line) for line in options.tables.read_text().splitlines()]))
         return
+    check_needs(parser)
     scratch = Path(tempfile.mkdtemp(prefix="mlscale-recovery-"))
     driver = build_driver(scratch)
     results = []

@@ -28,6 +28,7 @@ from benchmarks.doing import Data, command, meet
 from benchmarks.drawn import CIRCUMSTANCES, Drawn, draw, without
 from benchmarks.ending import end_with_its_jobs
 from benchmarks.judge import BOUND, EITHER, SMALLER, acceptable, advised, step_taken
+from benchmarks.needs import check_needs
 from benchmarks.promise import diagnosed_anew, hidden_prints, inside, keep, measure, off, read
 from tests.running import Seen, diagnose, job, rows_of
 from tests.virtual_nvml.gpu import build_driver, make_state
@@ -146,6 +147,7 @@ def main() -> None:
         results = read(options.tables)
         print(tables([diagnosed_anew(result) for result in results] if options.again else results))
         return
+    check_needs(parser)
     data = Data(Path(tempfile.mkdtemp(prefix="mlscale-unseen-")))
     driver = build_driver(data.folder)
     data.make()

@@ -35,7 +35,8 @@ from tests.virtual_nvml.gpu import build_driver, make_state
 from mlscale import recording as recordings
 from mlscale.cli.diagnose import report_of
 
-MEASURE_S = 15
+MEASURE_S = 10
+STARTS = 2  # of the job after the step: one start and the next differ by up to 8 % on full cores
 LAST_STEP_S = 0.5  # until the log has the step that ends after the time alone
 Result = dict[str, Any]
 
@@ -45,7 +46,7 @@ def run(setting: Setting, scratch: Path, driver: Path, *, time_alone: bool) -> R
     state = make_state(scratch / f"gpu{time.monotonic_ns()}", gpus=setting.gpus)
     gpu = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver)}
     log = scratch / f"before{time.monotonic_ns()}"
-    real: float | None = None
+    after: list[float] = []
     with setting.fault() as given:
         prefix = given if isinstance(given, list) else []
         with job(setting.before(given), log, prefix=prefix, ready_steps=setting.ready, **gpu) as pid, hidden_prints():
@@ -57,9 +58,9 @@ def run(setting: Setting, scratch: Path, driver: Path, *, time_alone: bool) -> R
             slower = slowdown(log, began, ended) if time_alone else None
         workers = advised(seen.report)
         if setting.after is not None and not setting.lifted:
-            real = measure(setting.after(given, workers), scratch, gpu, setting.ready)
+            after = [measure(setting.after(given, workers), scratch, gpu, setting.ready) for _ in range(STARTS)]
     if setting.after is not None and setting.lifted:
-        real = measure(setting.after(None, workers), scratch, gpu, setting.ready)
+        after = [measure(setting.after(None, workers), scratch, gpu, setting.ready) for _ in range(STARTS)]
     assert seen.truth is not None
     promise = seen.report["next_step"]["expected_speedup"]
     throughput = seen.report["measurements"].get("throughput", {}).get("value")
@@ -71,7 +72,8 @@ def run(setting: Setting, scratch: Path, driver: Path, *, time_alone: bool) -> R
         "confidence": seen.report["verdict"]["confidence"],
         "action": seen.report["next_step"]["actions"][0] if seen.report["next_step"]["actions"] else "",
         "promise": promise,
-        "real": None if real is None else real / seen.truth.samples_per_s,
+        "real": statistics.mean(after) / seen.truth.samples_per_s if after else None,
+        "real_swing": (max(after) - min(after)) / statistics.mean(after) if after else None,
         "rate_error": None if throughput is None else throughput / seen.truth.samples_per_s - 1,
         "wait_error": None if wait is None else wait - seen.truth.data_wait_fraction,
         "took_s": ended - began,
@@ -165,12 +167,21 @@ def overall(results: Sequence[Result]) -> list[str]:
     errors = [abs(off(row) or 0.0) for row in promised]
     rates = [abs(row["rate_error"]) for row in results if row["rate_error"] is not None]
     slower = slowdowns(results)
+    swings = [row["real_swing"] for row in results if row.get("real_swing") is not None]
     return [
         f"Verdicts right: {right} of {len(results)}. Promised speed-up off by {statistics.median(errors):.1%} at the "
         f"median, {max(errors):.1%} at worst; inside its 90 % interval {sum(map(inside, promised))} times of "
         f"{len(promised)}. "
         + (f"samples/s off by {statistics.median(rates):.2%} at the median. " if rates else "")
         + f"From command to report {statistics.median(row['took_s'] for row in results):.0f} s.",
+        *(
+            [
+                f"One start of a job after its step differs from the next by {statistics.median(swings):.1%} at the median, "
+                f"{max(swings):.1%} at worst."
+            ]
+            if swings
+            else []
+        ),
         *([f"Jobs slower while the command ran, at the median: {median_with_interval(slower)}."] if slower else []),
     ]
 

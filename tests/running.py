@@ -54,18 +54,28 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
+def started(command: Sequence[str], **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Starts a program, and ends it with all its children."""
+    process = subprocess.Popen(
+        command, env=environment(**env), stdout=subprocess.DEVNULL, cwd=ROOT, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        for member in reversed(proc.tree_of(process.pid)):  # torchrun gives each rank a session of its own
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextlib.contextmanager
 def job(
     command: Sequence[str], log: Path, *, prefix: Sequence[str] = (), ready_steps: int = 30, **env: str
 ) -> Iterator[int]:
     """Starts a job, waits until it has trained a while, gives its pid, and ends it with all its children."""
-    process = subprocess.Popen(
-        [*prefix, *command, "--log", str(log)],
-        env=environment(**env),
-        stdout=subprocess.DEVNULL,
-        cwd=ROOT,
-        start_new_session=True,
-    )
-    try:
+    with started([*prefix, *command, "--log", str(log)], **env) as process:
         deadline = time.monotonic() + 60
         while ready_steps and time.monotonic() < deadline:
             if process.poll() is not None:
@@ -75,13 +85,6 @@ def job(
                 break
             time.sleep(0.1)
         yield process.pid
-    finally:
-        for member in reversed(proc.tree_of(process.pid)):  # torchrun gives each rank a session of its own
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(member, signal.SIGKILL)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def rows_of(log: Path) -> list[dict[str, float]]:

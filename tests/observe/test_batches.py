@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from tests.running import ROOT, environment
+from tests.running import started
 
-from mlscale.observe import proc
 from mlscale.observe.tree import Tree
 from mlscale.recording import Counter, Recorder
 
@@ -49,9 +47,8 @@ def counted(how: str, spare: str, folder: Path) -> tuple[list[int], int]:
     script, log = folder / f"{how}.py", folder / f"{how}.log"
     script.write_text(JOB)
     recorder = Recorder({}, None)
-    process = subprocess.Popen([sys.executable, script, how, log, spare], env=environment(), cwd=ROOT)
-    tree = Tree(process.pid, recorder)
-    try:
+    with started([sys.executable, str(script), how, str(log), spare]) as process:
+        tree = Tree(process.pid, recorder)
         deadline = time.monotonic() + 60
         while (not log.exists() or len(log.read_text().split()) < 20) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -62,12 +59,8 @@ def counted(how: str, spare: str, folder: Path) -> tuple[list[int], int]:
             training.look(process.pid, time.monotonic() - began)
             time.sleep(0.1)
         given = int(log.read_text().split()[-1])
-    finally:
         for watched in tree.processes.values():
             watched.close()
-        for pid in reversed(proc.tree_of(process.pid)):
-            subprocess.run(["kill", "-9", str(pid)], check=False)
-        process.wait()
     return [event.value for event in recorder.events if isinstance(event, Counter)], given
 
 

@@ -22,7 +22,7 @@ _AFTER_A_FALL = (
 _MOST = 1 << 40  # batches: more are no count
 _DEEPEST = 40  # frames that are searched for the loop
 _NESTED = 6  # generators in generators that are searched: webdataset has one for each step of its pipeline
-_BESIDE = 8  # generators of one depth that are searched
+_BESIDE = 8  # generators of one depth that are searched, to bound what a look costs
 
 
 class Batches:
@@ -134,7 +134,7 @@ class Batches:
             if found is not None and interpreter.type_name(found) in _ITERATORS:
                 self._loop = frame
                 return found
-        if self._iterator is not None:
+        if self._iterator is not None:  # counts still: what generators hold may be another loader's
             return None
         for frame in frames:
             through = self._through_generators(frame)

@@ -85,19 +85,21 @@ class Watched:
         self._batches: Batches | None = None
         self._samples: Samples | None = None
         self._worker_batch: int | None = None
+        self.refused = 0  # times in a row that its Python could not be read
 
     def attach(self) -> None:
         """Finds its Python, if that can be read; safe to call again while it starts."""
         if self.interpreter is not None:
             return
-        self.command = proc.command_line(self.pid)  # of a child that had not become its program yet, its parent's
         try:
             self.interpreter = Interpreter(self.pid)
             self._batches = Batches(self.pid, self.interpreter, self._recorder)
             self._samples = Samples(self.pid, self.interpreter, self._recorder)
-            self.unreadable = None
+            self.unreadable, self.refused = None, 0
         except Unreadable as error:
-            self.unreadable = str(error)
+            self.unreadable, self.refused = str(error), self.refused + 1
+        # A child that had not become its program had its parent's. Asked last: an older memory then has no frames to read.
+        self.command = proc.command_line(self.pid)
         self.refresh()
 
     def detach(self) -> None:
@@ -106,7 +108,6 @@ class Watched:
             self.interpreter.close()
         self.interpreter = self._batches = self._samples = None
         self.tids = {}
-        self._ids.clear()  # addresses of codes
 
     def refresh(self) -> None:
         """Looks for new Python threads."""

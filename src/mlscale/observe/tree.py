@@ -25,11 +25,13 @@ _LAUNCHER = (
     Where("Popen.communicate", "/subprocess.py"),
 )
 _CHILD = (Where("BaseProcess._bootstrap", "multiprocessing/process.py"),)
+_FORKED = (Where("Popen._launch", "multiprocessing/popen_fork.py"),)
 # A child is there before it becomes the program that it is to run: it has its parent's memory, stack and command.
 _BECOMES_ANOTHER = (
     Where("spawnv_passfds", "multiprocessing/util.py"),
     Where("Popen._execute_child", "/subprocess.py"),
 )
+_SURE_REFUSED = 2  # looks at a child: one alone may have met it as it became another program
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _RANK = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 
@@ -113,9 +115,14 @@ class Tree:
         if on_stack(stack, _BECOMES_ANOTHER):
             process.detach()
             return None
+        started_by = self.processes.get(process.parent)
         if on_stack(stack, _FORK_SERVER) and not on_stack(stack, _FORK_SERVED):
+            if started_by is not None and started_by.starts_workers:
+                return None  # it was just forked
             process.starts_workers = True
             return "helper"
+        if on_stack(stack, _FORKED) and not on_stack(stack, _CHILD):
+            return None  # it, or a child of it, was just forked
         if on_stack(stack, PYTORCH.worker_roots) or name.startswith("pt_data_worker"):
             return "worker"
         if on_stack(stack, PROCESSES.worker_roots[:2]):
@@ -143,6 +150,8 @@ class Tree:
             return "worker"
         if "not started" in (process.unreadable or ""):
             return None
+        if parent is not None and parent.role == "training" and process.refused < _SURE_REFUSED:
+            return None  # it may just become another program
         looks_python = "python" in (proc.executable(process.pid) or name)
         if not looks_python:
             return "launcher" if parent is None or parent.role == "launcher" else "helper"

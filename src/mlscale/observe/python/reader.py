@@ -21,7 +21,7 @@ from mlscale.observe.python.objects import Objects
 _MAX_THREADS = 512
 _STACK_BLOCK = 4096  # the callers' frames lie just below the leaf's, in one chunk of the interpreter's data stack
 _PLACE_BYTES = 72  # of a frame, from its code object to its instruction, in all layouts
-_MAX_SLOTS = 512
+_MAX_SLOTS = 512  # of a generator: more are torn memory
 _SCAN_SLOTS = 24  # of a frame's evaluation stack; deeper ones are rare in a training loop
 _GLIBC_TID = 0x2D0  # of struct pthread on x86-64 (glibc's nptl/descr.h); only 3.10 needs it
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.running import started
 
+from mlscale.observe.batches import Batches
 from mlscale.observe.tree import Tree
 from mlscale.recording import Counter, Recorder
 
@@ -79,3 +81,21 @@ def test_of_two_generators_it_is_not_guessed_which_one_trains(tmp_path: Path) ->
     assert not counts or given - 30 < counts[-1] <= given + 1
     bare, given = counted("bare", "spare", tmp_path)
     assert given - 30 < bare[-1] <= given + 1
+
+
+@pytest.mark.parametrize("epoch_s", [1.15, 1.2, 3.1])
+def test_the_end_of_a_short_epoch_is_seen(epoch_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long an epoch is, only its last counts tell."""
+    recorder = Recorder({}, None)
+    batches = Batches(7, None, recorder)  # type: ignore[arg-type]  # nothing is read
+    monkeypatch.setattr(batches, "_current", lambda *_: None)
+    monkeypatch.setattr(batches, "_value", lambda t: int(5000 * (t % epoch_s)))
+    batches._iterator, batches._iterators = 1, {1: 0}
+    chance, t = random.Random(1), 0.0
+    while t < 20:
+        t += chance.uniform(0.02, 0.05)
+        batches.look((), (), None, t)
+    counts = [event.value for event in recorder.events if isinstance(event, Counter)]
+    ends = [count for count, following in zip(counts, counts[1:], strict=False) if following < count]
+    assert len(ends) > 20 / epoch_s - 2
+    assert min(ends[1:]) >= 5000 * (epoch_s - 0.06)  # the first one is not yet known to be short

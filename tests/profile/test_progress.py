@@ -48,6 +48,24 @@ def test_an_epoch_counts_once_though_its_iterator_was_taken_for_the_last_one() -
     assert counted(confused) == pytest.approx(counted(readings), rel=0.01)
 
 
+def test_memory_that_an_iterator_had_is_used_again_by_one_that_is_farther_on() -> None:
+    """Three places in turn. At first an epoch's iterator is taken for the last one's: for one look, or for six."""
+    readings = epochs(12)
+    placed = list(readings)
+    for i in range(1, len(readings)):
+        number = readings[i][1]
+        if number > readings[i - 1][1] > 0:
+            for late in range(i, i + (1, 1, 6, 6)[number % 4]):
+                placed[late] = (readings[late][0], number - 1, readings[late][2])
+    placed = [(t, number % 3, value) for t, number, value in placed]
+    assert counted(placed) == pytest.approx(counted(readings), rel=0.01)
+
+
+def test_two_iterators_over_one_data_set_may_take_turns() -> None:
+    turns = [(tick * 0.1, tick % 2, tick // 2) for tick in range(200)]
+    assert counted(turns) == pytest.approx(200, abs=2)
+
+
 def test_short_epochs_that_are_seen_once_each_still_count() -> None:
     readings = [(t * 0.2, t, 90 + t % 3) for t in range(30)]
     assert counted(readings) > 29 * 90

@@ -13,8 +13,10 @@ _COUNTER_OF = {name: kind.counter for kind in LOADERS for name in kind.iterators
 _COUNT_EVERY_S = 0.2  # dates a batch to a tenth of a second on average: 0.5 % of a rate over 15 s
 _FIND_EVERY_S = 1.0  # a walk over all variables of the training thread's frames, for the loop's iterator
 _SLOT_S = 1.0  # for which an attribute's place is taken for the same
-_SHORT_EPOCH_S = 5.0  # since the last epoch began: while epochs are that short, the walk is made with each count
-_SHORTER_EPOCH_S = 1.0  # the same: while epochs are that short, each look counts, or whole ones would go by unseen
+_SHORT_EPOCH_S = (
+    5.0  # since the last epoch began: while epochs are that short, each look counts, or their ends go by unseen
+)
+_SHORTER_EPOCH_S = 1.0  # the same: while epochs are that short, each look walks, or whole ones would go by unseen
 _JUMP, _ANY_GAIN = 5, 20  # times the pace of before, and batches, beyond which a count has to be found anew
 _AFTER_A_FALL = (
     2  # the same for a new epoch's count, whose loop goes on at its pace: freed memory reads as a count, too
@@ -46,7 +48,7 @@ class Batches:
         `codes`, `addresses`: the stack of its thread, leaf first, empty where it is not known; `in_next`: the depth of the
         iterator's `__next__` on it.
         """
-        if t - self._turned_at >= _SHORTER_EPOCH_S and t - self._counted_at < _COUNT_EVERY_S:
+        if t - self._turned_at >= _SHORT_EPOCH_S and t - self._counted_at < _COUNT_EVERY_S:
             return
         self._counted_at = t
         found = self._current(codes, addresses, in_next, t)
@@ -118,10 +120,11 @@ class Batches:
                 if len(codes) > in_next + 1:  # its caller is the loop
                     self._loop = interpreter.frame(codes[in_next + 1], addresses[in_next + 1])
                 return found
-        often = t - self._turned_at < _SHORT_EPOCH_S
+        since = t - self._turned_at
+        pause = 0.0 if since < _SHORTER_EPOCH_S else _COUNT_EVERY_S if since < _SHORT_EPOCH_S else _FIND_EVERY_S
         if self._iterator is not None and not interpreter.is_alive(self._iterator):
-            self._iterator, self._slot, often = None, None, True  # its epoch has ended
-        if not often and t - self._found_at < _FIND_EVERY_S:
+            self._iterator, self._slot, pause = None, None, 0.0  # its epoch has ended
+        if t - self._found_at < pause:
             return None
         self._found_at = t
         # Without a stack, where the loop's own frame was last: it stays while the loop runs.

@@ -75,10 +75,13 @@ class _Seen:
     def add(self, sample: ThreadSample) -> None:
         if sample.stack is None:
             return
+        stack = self.recorder.stacks[sample.stack]
+        if len(stack) == 1 and stack[0].function != "<module>":
+            return  # cut short: the thread went on meanwhile
         self.looks += 1
         known = self._is_data.get(sample.stack)
         if known is None:
-            known = self._is_data[sample.stack] = on_stack(self.recorder.stacks[sample.stack], _WAITS)
+            known = self._is_data[sample.stack] = on_stack(stack, _WAITS)
         self.data += known
 
     def figures(self, tree: Tree) -> dict[str, float]:

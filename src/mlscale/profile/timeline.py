@@ -50,6 +50,7 @@ def progress_of(recording: Recording, pid: int) -> Progress | None:
     first: dict[object, float] = {}
     resets: dict[object, list[float]] = {}
     latest: dict[object, float] = {}
+    current: dict[object, str] = {}  # the counter that was seen last
     seen_at: dict[object, float] = {}
     within: dict[object, tuple[float, float]] = {}  # batches and seconds between two looks at the same epoch
     epoch = _epoch_lengths(recording, pid, dataset_of)
@@ -59,40 +60,33 @@ def progress_of(recording: Recording, pid: int) -> Progress | None:
         dataset = dataset_of.get(event.name, event.name)
         before = last.get(event.name)
         last[event.name] = event.value
-        missed, same_epoch = 0.0, None
-        if dataset in latest and (before is None or event.value < before):
-            # The last batches of the epoch went by between two looks at the counter; its other epochs tell its length.
-            short = epoch.get(dataset, 0.0) - latest[dataset]
-            so_far = totals[dataset] / max(seen_at[dataset] - series[dataset][0][0], 1e-3)
-            expected = so_far * (event.t - seen_at[dataset])
-            missed = short if 0 < short <= 1 + expected else 0.0
-            # Or this epoch's iterator was first taken for the last one's, whose memory it has: at the pace of single epochs,
-            # it would only have gone on.
-            more, usual = (
-                event.value - latest[dataset],
-                _pace(*within.get(dataset, (0.0, 0.0))) * (event.t - seen_at[dataset]),
-            )
-            if usual > 0 and more >= 0 and abs(more - usual) < abs(event.value + max(0.0, short) - usual):
-                missed, same_epoch = 0.0, more
-        elif dataset in latest and before is not None:
+        if dataset not in totals:
+            totals[dataset], first[dataset] = 0.0, event.value
+            series[dataset], resets[dataset] = [(event.t, 0.0)], []
+            latest[dataset], seen_at[dataset], current[dataset] = event.value, event.t, event.name
+            continue
+        gone_s = event.t - seen_at[dataset]
+        usual = _pace(*within.get(dataset, (0.0, 0.0))) * gone_s
+        goes_on = None if before is None or event.value < before else event.value - before
+        if goes_on is not None and current[dataset] == event.name:
             batches, seconds = within.get(dataset, (0.0, 0.0))
-            within[dataset] = (batches + event.value - before, seconds + event.t - seen_at[dataset])
-        latest[dataset], seen_at[dataset] = event.value, event.t
-        if same_epoch is not None:
-            gained = same_epoch
-        elif before is None:
-            if dataset not in totals:
-                totals[dataset], first[dataset] = 0.0, event.value
-                series[dataset], resets[dataset] = [(event.t, 0.0)], []
-                continue
-            gained = event.value  # a new epoch's iterator begins at nought
-            resets[dataset].append(event.t)
-        elif event.value < before:
-            gained = event.value
-            resets[dataset].append(event.t)
+            within[dataset] = (batches + goes_on, seconds + gone_s)
+            gained = goes_on
         else:
-            gained = event.value - before
-        gained += missed
+            # The last batches of the epoch went by between two looks at the counter; its other epochs tell its length.
+            short = max(0.0, epoch.get(dataset, 0.0) - latest[dataset])
+            so_far = totals[dataset] / max(seen_at[dataset] - series[dataset][0][0], 1e-3)
+            anew = event.value + (short if short <= 1 + so_far * gone_s else 0.0)
+            # Or this epoch's iterator was first taken for the last one's, whose memory it has; or two take turns. At the pace of
+            # single epochs it is known which: an iterator's memory is used again, by one that is any number of batches on.
+            same_epoch = event.value - latest[dataset]
+            gained = anew if goes_on is None else goes_on
+            if usual > 0:
+                likely = [gain for gain in (anew, same_epoch, goes_on) if gain is not None and gain >= 0]
+                gained = min(likely, key=lambda gain: abs(gain - usual))
+            if gained == anew:
+                resets[dataset].append(event.t)
+        latest[dataset], seen_at[dataset], current[dataset] = event.value, event.t, event.name
         if gained > 0:
             totals[dataset] += gained
             series[dataset].append((event.t, totals[dataset]))

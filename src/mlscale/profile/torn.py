@@ -7,7 +7,7 @@ CPython cuts it off from its callers then. What it called last still tells what 
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mlscale.recording import Stack, StackFrame, ThreadSample
 
@@ -15,10 +15,11 @@ DEEPEST = 64  # frames that a look reads: a deeper stack shows no outermost fram
 MOSTLY = 0.5  # of a thread's looks at more than one frame end at its outermost one, or it is not known
 
 
-def mended(
+def whole_stacks(
     samples: Sequence[ThreadSample], stacks: Sequence[Stack], telling: Callable[[Stack], bool]
-) -> list[ThreadSample]:
-    """One thread's looks. A stack that was cut short becomes the one most often seen whole with the same innermost frames.
+) -> dict[int, Stack | None]:
+    """What each number of a stack in one thread's looks stands for. One that was cut short becomes what was most often seen
+    whole from the same frames on: as the innermost ones, or as callers of others.
 
     Without one it stays where it is `telling` by itself; else it becomes None: it says only that the thread ran. `stacks`
     may hold whole ones that no look gave.
@@ -28,20 +29,29 @@ def mended(
     for number, count in seen.items():
         if len(stacks[number]) > 1:
             ends[stacks[number][-1]] += count
+    found: dict[int, Stack | None] = {number: stacks[number] for number in seen}
     if not ends:
-        return list(samples)
+        return found
     end, often = ends.most_common(1)[0]
     if often <= MOSTLY * sum(ends.values()):
-        return list(samples)
-    whole = {n for n, stack in enumerate(stacks) if len(stack) >= DEEPEST or (stack and stack[-1] == end)}
-    instead = {n: _whole(stacks[n], whole, stacks, seen) for n in seen if n not in whole}
-    instead = {n: n if found is None and telling(stacks[n]) else found for n, found in instead.items()}
-    return [s if s.stack is None or s.stack in whole else s._replace(stack=instead[s.stack]) for s in samples]
+        return found
+    whole = {n: stack for n, stack in enumerate(stacks) if len(stack) >= DEEPEST or (stack and stack[-1] == end)}
+    for number in seen.keys() - whole.keys():
+        part = stacks[number]
+        found[number] = _whole(part, whole, seen) or (part if telling(part) else None)
+    return found
 
 
-def _whole(part: Stack, whole: set[int], stacks: Sequence[Stack], seen: Tally[int]) -> int | None:
+def _whole(part: Stack, whole: Mapping[int, Stack], seen: Tally[int]) -> Stack | None:
     for depth in range(len(part), 0, -1):  # the more of it, the surer
-        alike = [number for number in whole if stacks[number][:depth] == part[:depth]]
+        alike = [number for number, stack in whole.items() if stack[:depth] == part[:depth]]
         if alike:
-            return max(alike, key=lambda number: (seen[number], -number))
+            return whole[max(alike, key=lambda number: (seen[number], -number))]
+        called: Tally[Stack] = Tally()
+        for number, stack in whole.items():
+            for callee in range(len(stack) - depth):
+                if stack[callee + 1 : callee + 1 + depth] == part[:depth]:
+                    called[stack[callee + 1 :]] += 1 + seen[number]  # one that no look gave was read all the same
+        if called:
+            return called.most_common(1)[0][0]
     return None

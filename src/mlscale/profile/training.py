@@ -20,7 +20,7 @@ from mlscale.profile.activity import (
 from mlscale.profile.counters import thread_shares, turns_per_s
 from mlscale.profile.job import FunctionShare, TrainingThread
 from mlscale.profile.timeline import Span, runs
-from mlscale.profile.torn import mended
+from mlscale.profile.torn import whole_stacks
 from mlscale.recording import Stack, ThreadSample
 
 SURE_STEP = 0.02  # a share of the time in functions that are surely the step: then nothing else is taken for it
@@ -53,11 +53,12 @@ def understand(
     `own_loader`: these functions of the loop's own do."""
     activity: dict[int, str] = {}
     looks = []
-    for sample in mended(samples, stacks, lambda stack: training_activity(stack) != "own"):
-        if sample.stack is None:
+    whole = whole_stacks(samples, stacks, lambda stack: training_activity(stack) != "own")
+    for sample in samples:
+        stack = whole[sample.stack] if sample.stack is not None else None
+        if sample.stack is None or stack is None:
             looks.append(Look(sample, _without_stack(sample, workers), None))
             continue
-        stack = stacks[sample.stack]
         what = activity.get(sample.stack)
         if what is None:
             what = "data" if on_stack(stack, own_loader) else training_activity(stack)

@@ -5,7 +5,7 @@ One running job is watched and left alone in turns (watched, alone, alone, watch
 one watch goes on all the time, and is stopped (SIGSTOP) in every other stretch. The job's speed is its own count: of single
 samples, read from its workers' memory at both ends of a stretch, where the workers are the limit; of batches where the GPU
 is. What starting costs, and the report, is in the figures of the whole command, which is run once on each job.
-A job under a CPU quota is measured where it is named. Needs the extra `demo`; the quota needs root.
+A job under a CPU quota, or on a real GPU, is measured where it is named. Needs the extra `demo`; the quota needs root.
 """
 
 from __future__ import annotations
@@ -56,6 +56,12 @@ JOBS = {
     "GPU bound": [*EXAMPLE, "--workers", "2", "--step-ms", "150", "--epoch-samples", "1000000", "--seconds", "6000"],
 }
 
+# For a GPU, and torchvision: its step is limited by the thread that launches kernels, which watching would slow down first.
+SMALL_STEPS = ["--model", "resnet50", "--batch-size", "32", "--image-size", "256"]
+TRAINED = str(Path(tempfile.gettempdir()) / "mlscale-trained")
+REAL = {
+    "real GPU": [sys.executable, "-m", "benchmarks.jobs.trained", *SMALL_STEPS, "--workers", "14", "--data", TRAINED]
+}
 QUOTA = {"CPU quota": [*COUNTED[:-3], "2", "--data", IMAGES, "--step-ms", "30"]}  # of half a core
 QUOTA_CORES = 0.5
 
@@ -175,7 +181,7 @@ def measure(name: str, pairs: int, stretch_s: float) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlscale-overhead-"))
         prefix = stack.enter_context(cpu_quota(QUOTA_CORES)) if name in QUOTA else []
-        pid = stack.enter_context(job({**JOBS, **QUOTA}[name], Path(folder) / "log", prefix=prefix))
+        pid = stack.enter_context(job({**JOBS, **QUOTA, **REAL}[name], Path(folder) / "log", prefix=prefix))
         marked, counts = Path(folder) / "marks", Path(folder) / "log.counts"
         with watcher(pid, marked) as process:
             plainly = marks_of(marked)
@@ -270,7 +276,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=600, help="watched and unwatched stretches (at least 2)")
     parser.add_argument("--stretch", type=float, default=1, help="seconds of each (at least 1)")
-    parser.add_argument("--job", choices=[*JOBS, *QUOTA], help="only this one")
+    parser.add_argument("--job", choices=[*JOBS, *QUOTA, *REAL], help="only this one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     end_with_its_jobs()

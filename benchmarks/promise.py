@@ -44,10 +44,15 @@ LAST_STEP_S = 0.5  # until the log has the step that ends after the time alone
 Result = dict[str, Any]
 
 
-def run(setting: Setting, scratch: Path, driver: Path, *, time_alone: bool) -> Result:
-    """One job: diagnosed; the step taken; measured again. `time_alone`: also before and after, to see what watching costs."""
-    state = make_state(scratch / f"gpu{time.monotonic_ns()}", gpus=setting.gpus)
-    gpu = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver)}
+def run(
+    setting: Setting, scratch: Path, driver: Path | None, *, time_alone: bool, number_of_starts: int = STARTS
+) -> Result:
+    """One job: diagnosed; the step taken; measured again. `driver`: of the virtual GPU; None: a real one is here.
+    `time_alone`: also before and after, to see what watching costs."""
+    gpu = {}
+    if driver is not None:
+        state = make_state(scratch / f"gpu{time.monotonic_ns()}", gpus=setting.gpus)
+        gpu = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver)}
     log = scratch / f"before{time.monotonic_ns()}"
     after: list[float] = []
     with setting.fault() as given:
@@ -61,9 +66,9 @@ def run(setting: Setting, scratch: Path, driver: Path, *, time_alone: bool) -> R
             slower = slowdown(log, began, ended) if time_alone else None
         workers = advised(seen.report)
         if setting.after is not None and not setting.lifted:
-            after = starts(setting.after(given, workers), scratch, gpu, setting.ready)
+            after = starts(number_of_starts, setting.after(given, workers), scratch, gpu, setting.ready)
     if setting.after is not None and setting.lifted:
-        after = starts(setting.after(None, workers), scratch, gpu, setting.ready)
+        after = starts(number_of_starts, setting.after(None, workers), scratch, gpu, setting.ready)
     assert seen.truth is not None
     promise = seen.report["next_step"]["expected_speedup"]
     throughput = seen.report["measurements"].get("throughput", {}).get("value")
@@ -92,9 +97,9 @@ def hidden_prints() -> Iterator[None]:
         yield
 
 
-def starts(command: list[str], scratch: Path, gpu: dict[str, str], ready: int) -> list[float]:
+def starts(number: int, command: list[str], scratch: Path, gpu: dict[str, str], ready: int) -> list[float]:
     """Samples per second of each of several starts of a job."""
-    return [measure(command, scratch, gpu, ready, seconds=START_S) for _ in range(STARTS)]
+    return [measure(command, scratch, gpu, ready, seconds=START_S) for _ in range(number)]
 
 
 def measure(

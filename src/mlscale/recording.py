@@ -130,7 +130,10 @@ class ConnectionSample(NamedTuple):
     received_ms: int  # since data last came in
     round_trip_s: float
     received_bytes: int  # so far
-    gained_bytes: int | None = None  # that came within MOMENT_S, of the same answer; None: not looked for, or it ended
+    gained_bytes: int | None = (
+        None  # that came within `moment_s`, of the same answer; None: not looked for, or it ended
+    )
+    moment_s: float = MOMENT_S
 
 
 def is_coming_in(sent_ms: float, received_ms: float) -> bool:

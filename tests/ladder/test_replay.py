@@ -70,6 +70,18 @@ EXPECTED = {
     # Batches of 4 KB, 2700 a second, without workers and with two: to hand one over takes longer than to make it.
     "batches_too_small_for_workers": ("preprocessing", "trim_preprocessing", "la bl cl climb bl bl bl bl"),
     "workers_for_small_batches": ("host", None, "la cl cl cl cl bl bl bl"),
+    # Real training on an H200 with 16 cores. Steps so small that the GPU waits for its kernels:
+    "real_gpu_tiny_batches": ("host", None, "cl cl cl cl cl bl bl bl"),
+    "real_gpu_small_batches": ("host", None, "cl cl cl cl cl bl bl bl"),
+    "real_gpu_resnet": ("gpu", None, "cl cl cl cl cl la la la"),
+    "real_gpu_gpt": ("gpu", None, "cl cl cl cl cl la la la"),
+    "real_gpu_host_work": ("host", None, "cl cl cl cl cl bl bl bl"),
+    "real_gpu_saves": ("checkpoint", None, "cl cl cl cl cl bl bl bl"),
+    "real_gpu_gpt_saves": ("checkpoint", None, "cl cl cl cl cl bl bl bl"),
+    "real_gpu_large_images": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
+    "real_gpu_two_workers": ("loader_workers", "loader_workers", "cl climb cl la la bl bl bl"),
+    # Objects of 45 KB, complete within 9 ms: the first byte of each waits for the others' bytes.
+    "a_narrow_line_small_objects": ("storage", "data_store", "cl bl climb la la bl bl bl"),
 }
 LETTERS = {"cl": "clear", "la": "later", "bl": "blocked", "climb": "climb"}
 

@@ -58,18 +58,28 @@ def test_more_of_an_answer_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> No
         asked = Connections()
         late = asked.of(inode)
         assert late is not None
-        assert asked.gained(inode, late, lambda: True) is None  # nothing is on its way yet
+        assert asked.gained(inode, late, lambda: True)[0] is None  # nothing is on its way yet
         server.sendall(b"some of it")
         asked = Connections()
         coming = asked.of(inode)
         assert coming is not None
-        assert asked.gained(inode, coming, lambda: True) == 0
-        assert asked.gained(inode, coming, lambda: True) is None  # too soon again
+        assert asked.gained(inode, coming, lambda: True)[0] == 0
+        assert asked.gained(inode, coming, lambda: True)[0] is None  # too soon again
         asked = Connections()
-        assert asked.gained(inode, coming, lambda: False) is None  # the thread does not wait for it any more
+        assert asked.gained(inode, coming, lambda: False)[0] is None  # the thread does not wait for it any more
         with monkeypatch.context() as patched:
             patched.setattr(connections.time, "sleep", lambda _: server.sendall(b"and more"))
-            assert Connections().gained(inode, coming, lambda: True) == 8
+            assert Connections().gained(inode, coming, lambda: True)[0] == 8
+
+
+def test_a_young_answer_is_looked_at_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is complete within some milliseconds would be at its end after five."""
+    slept: list[float] = []
+    with pair() as (_, _, inode):
+        monkeypatch.setattr(connections.time, "sleep", slept.append)
+        for sent_ms in (4, 40):
+            Connections().gained(inode, Connection(sent_ms, 0, 1e-4, 0), lambda: True)
+    assert slept == [0.001, 0.005]
 
 
 def test_the_next_request_is_another_answer() -> None:
@@ -82,7 +92,7 @@ def test_the_next_request_is_another_answer() -> None:
         assert coming is not None
         client.sendall(b"next")
         server.sendall(b"header")
-        assert asked.gained(inode, coming, lambda: True) is None
+        assert asked.gained(inode, coming, lambda: True)[0] is None
 
 
 def test_what_is_no_connection_is_not_told() -> None:

@@ -63,8 +63,10 @@ def test_the_busy_share_is_what_the_job_spends(tmp_path: Path, driver: Path) -> 
     samples = found["samples"]
     assert isinstance(samples, list)
     busy = [sample["busy"] for sample in samples[1:]]
+    power = [sample["power_w"] for sample in samples if "power_w" in sample]
     assert sum(busy) / len(busy) == pytest.approx(0.6, abs=0.05)
-    assert all(60 <= sample["power_w"] <= 350 for sample in samples)
+    assert all(60 <= watts <= 350 for watts in power)
+    assert 2 <= len(power) <= 4  # of what changes slowly, one a second is enough
     assert found["holders"] == {"0": [found["pid"]]}
     assert "gpm_sm" not in samples[-1]
 
@@ -75,6 +77,9 @@ def test_the_units_at_work_come_from_gpm(tmp_path: Path, driver: Path) -> None:
     assert isinstance(samples, list)
     active = [sample["gpm_sm"] for sample in samples if "gpm_sm" in sample]
     assert sum(active) / len(active) == pytest.approx(0.3, abs=0.05)
+    assert all(
+        "pcie_bytes_per_s" not in sample for sample in samples if "gpm_sm" not in sample
+    )  # dear to ask for beside it
 
 
 def test_a_gpu_that_is_lost_on_the_way(tmp_path: Path, driver: Path) -> None:

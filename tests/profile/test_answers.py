@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from mlscale.profile.answers import Answers, answers_of, judge, line_busy, total_bytes_per_s
@@ -32,7 +34,7 @@ def test_a_first_byte_that_is_waited_for_is_latency() -> None:
     found = answers_of(looks([(8, 9), (12, 16), (4, 4), (20, 2000)] * 5))
     assert found is not None
     assert found.coming_in == 0
-    at_ceiling, why = judge(found, 2.0)
+    at_ceiling, why = judge(found, 2.0, 4.0)
     assert at_ceiling is None
     assert "100% of the time for the first byte" in why
     assert line_busy(found, 4.0, 4.0) == 0
@@ -49,7 +51,7 @@ def test_answers_that_trickle_in_to_several_threads_share_a_line() -> None:
     assert found is not None
     assert found.coming_in == pytest.approx(0.75)
     assert found.bytes_per_s == pytest.approx(2e6, rel=0.01)
-    at_ceiling, why = judge(found, 4.0)
+    at_ceiling, why = judge(found, 4.0, 4.0)
     assert at_ceiling is True
     assert "2 MB/s to each" in why
     assert total_bytes_per_s(found, 4.0, 4.0) == pytest.approx(8e6, rel=0.01)
@@ -61,10 +63,21 @@ def test_a_connection_for_each_object_is_judged_by_how_fast_answers_trickle_in()
     found = answers_of(sample._replace(inode=number) for number, sample in enumerate(each))
     assert found is not None
     assert found.bytes_per_s is None
-    at_ceiling, why = judge(found, 3.0)
+    at_ceiling, why = judge(found, 3.0, 3.0)
     assert at_ceiling is True
     assert "0.819 MB/s to each" in why
     assert total_bytes_per_s(found, 3.0, 3.0) == pytest.approx(4096 / 0.005 * 0.75 * 3)
+
+
+@pytest.mark.parametrize(("first_bytes", "full"), [(5, True), (8, True), (30, False)])
+def test_the_first_byte_of_a_short_answer_waits_for_the_others_bytes(first_bytes: int, full: bool) -> None:
+    """Four threads share a line: in half of the looks theirs is not on its way yet, and one of the others is."""
+    waits = [(4, 0)] * 5 + [(4, 8)] * first_bytes
+    found = answers_of(sample._replace(moment_s=0.001) for sample in looks(waits * 6, gained=8192))
+    assert found is not None
+    assert found.trickle_bytes_per_s == pytest.approx(8.192e6)
+    assert judge(found, 4.0, 4.0)[0] is (True if full else None)
+    assert judge(dataclasses.replace(found, trickle_bytes_per_s=None), 4.0, 4.0)[0] is None  # nobody saw it trickle
 
 
 def test_answers_that_begin_and_stall_are_late() -> None:
@@ -72,7 +85,7 @@ def test_answers_that_begin_and_stall_are_late() -> None:
     found = answers_of(looks([(16, 0), (20, 4), (32, 8), (8, 8)] * 8, bytes_per_s=0.5e6, gained=0))
     assert found is not None
     assert found.trickle_bytes_per_s == 0
-    at_ceiling, why = judge(found, 4.0)
+    at_ceiling, why = judge(found, 4.0, 4.0)
     assert at_ceiling is None
     assert "stall" in why
     assert line_busy(found, 4.0, 4.0) == 0
@@ -82,7 +95,7 @@ def test_what_was_not_looked_at_twice_is_not_judged() -> None:
     found = answers_of(looks([(16, 0), (20, 4), (32, 8), (8, 8)] * 8, gained=None))
     assert found is not None
     assert found.trickle_bytes_per_s is None
-    at_ceiling, why = judge(found, 4.0)
+    at_ceiling, why = judge(found, 4.0, 4.0)
     assert at_ceiling is None
     assert "could not be told" in why
 
@@ -105,7 +118,7 @@ def test_slow_answers_that_may_have_another_cause(changed: dict[str, float | Non
         "trickle_bytes_per_s": 2e6,
         **changed,
     }
-    at_ceiling, why = judge(Answers(**seen), waiting)  # type: ignore[arg-type]
+    at_ceiling, why = judge(Answers(**seen), waiting, waiting)  # type: ignore[arg-type]
     assert at_ceiling is None
     assert "already come in" in why
 

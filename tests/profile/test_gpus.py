@@ -35,3 +35,29 @@ def test_the_jobs_gpus(visible: str | None, holders: dict[str, list[int]], gpus:
     found = busy_of(machine(visible, holders), [(0.0, 10.0)], [7])
     assert [gpu.index for gpu in found.gpus] == gpus
     assert found.fraction == pytest.approx(0.8 / len(gpus))
+
+
+def counted(generation: int | None, pcie: float = 0.0) -> Recording:
+    """A GPU whose utilisation, of short times, says 0.9 and whose counters say 0.5; with copies over PCIe."""
+    link = {"pcie_generation": generation, "pcie_width": 16} if generation else {}
+    events: list[object] = [Fact(0.0, "gpu", {"index": 0, "name": "GPU", **link})]
+    for number in range(20):
+        gpm = {"gpm_graphics": 0.5, "pcie_bytes_per_s": pcie} if number % 4 == 0 else {}
+        events.append(GpuSample(number / 4, 0, {"busy": 0.9, **gpm}))
+    return Recording({}, (), tuple(events), "duration", 5.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("generation", "pcie", "busy"),
+    [
+        (5, 0.0, 0.5),  # the counters miss nothing
+        (5, 6.6e9, 0.6),  # 6.6 GB/s of the 66 that they show at 63 GB/s one way
+        (4, 6.6e9, 0.7),
+        (None, 0.0, 0.9),  # what copies take is not known: the utilisation has them
+        (99, 0.0, 0.9),
+    ],
+)
+def test_the_busy_share_is_counted_where_copies_are_known(generation: int | None, pcie: float, busy: float) -> None:
+    found = busy_of(counted(generation, pcie), [(0.0, 5.0)], [7])
+    assert found.fraction == pytest.approx(busy, abs=0.005)
+    assert ("GPM: " in found.gpus[0].signal) is (busy < 0.9)

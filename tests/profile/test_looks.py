@@ -127,3 +127,32 @@ def test_host_work_beside_a_wait_for_a_core_stays_host_work() -> None:
     looks = looks_of(("python", "R", 100), ("step", "R", 140), ("step", "S", 160), cpu=0.3)
     exact, later = (divided(looks, busy, throttled=True).host for busy in (0.6, 0.75))
     assert exact == pytest.approx(0.25, abs=0.01) and later == pytest.approx(0.25, abs=0.01)
+
+
+FORWARD: Stack = (
+    StackFrame("linear", "/x/site-packages/torch/nn/modules/linear.py", 1),
+    StackFrame("forward", "/x/train.py", 1),
+)
+OWN_STEP: Stack = (StackFrame("train_step", "/x/train.py", 1),)
+
+
+def test_a_gpu_that_idles_while_torch_runs_waits_for_its_kernels() -> None:
+    """The GPU works 40 % of the time; the thread is in the model all the time but for a tenth."""
+    thread = divided(looks_of(("python", "R", 40), ("step", "R", 360), cpu=1.0, stack=FORWARD), 0.4)
+    assert thread.step == pytest.approx(0.4)
+    assert thread.host == pytest.approx(0.6)
+    assert thread.launch == pytest.approx(0.5)
+
+
+def test_work_of_ones_own_in_the_step_is_no_launching() -> None:
+    """A function named after the step computes all the time, in numpy say: it is the one to look at."""
+    thread = divided(looks_of(("data", "S", 40), ("step", "R", 360), cpu=0.9, stack=OWN_STEP), 0.4)
+    assert thread.host == pytest.approx(0.5)
+    assert thread.launch == 0
+    assert (thread.functions[0].name, thread.functions[0].activity) == ("train_step", "host")
+
+
+def test_a_step_that_the_gpu_works_through_launches_in_time() -> None:
+    thread = divided(looks_of(("data", "S", 40), ("step", "R", 360), cpu=0.9, stack=FORWARD), 0.88)
+    assert thread.launch == 0
+    assert thread.host < 0.03

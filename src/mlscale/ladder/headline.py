@@ -17,6 +17,7 @@ from mlscale.profile.job import FunctionShare
 
 MOST_LAG = 0.95  # a promise beyond a factor of twenty would be none
 DEAR = 0.05  # of the time spent on taking batches over, from which it is worth telling
+LAUNCH = 0.02  # of the time that the GPU idles while its kernels are launched, from which it is worth telling
 LOCK = 0.02  # of the time spent on waiting for the interpreter lock, from which it is worth telling
 SELF_MADE_ERROR = 0.03  # of a promise about code that is taken out of the loop
 
@@ -61,6 +62,9 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
         named = place(top) if top is not None else "its own Python code"
         if case.taking_over > case.share("host"):
             named = "taking batches over from the workers"
+        elif launches(case):
+            lost = pct(case.lost("host"))
+            return f"{who} waits {lost} of the time for its kernels: the step launches them more slowly than it works them off."
         return f"The training loop spends {pct(case.lost('host'))} of its time in other host work: {named}."
     if bottleneck == "checkpoint":
         return f"Saving stalls the loop {pct(case.share('save'))} of the time: {_saves(case)}."
@@ -113,6 +117,10 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
         found.append(
             f"The GPU works on for {pct(thread.overlap)} of the time while the thread waits: its kernels were launched ahead."
         )
+    if thread.launch >= LAUNCH:
+        found.append(
+            f"The GPU idles {pct(thread.launch)} of the time while the thread is in torch's forward, backward or optimizer."
+        )
     workers, cpu = profile.workers, profile.cpu
     if workers is not None and case.workers:
         parts = (
@@ -158,16 +166,23 @@ def next_step(case: Case, bottleneck: Bottleneck, ladder: tuple[RungResult, ...]
                 "Make batches smaller to hand over: uint8 instead of float32, and normalise on the GPU; pin_memory=True"
             )
             return NextStep(None, (cheaper,))
+        if launches(case):
+            graphs = (
+                'Launch less often: CUDA graphs or torch.compile(model, mode="reduce-overhead"), '
+                "and the optimizer with fused=True"
+            )
+            larger = "Or make batches larger (batch_size): a step launches as many kernels for a large one as for a small one"
+            return NextStep(None, (graphs, larger), _launched_at_once(case))
         actions = [f"Take {named} out of the loop: do it every N steps, in a thread, or on the GPU"]
         actions.append("Avoid .item(), .cpu() and print of tensors in each step: each waits for the GPU")
-        return NextStep(None, tuple(actions), _without(case, "host"))
+        return NextStep(None, tuple(actions), _without(case, case.share("host")))
     if bottleneck == "checkpoint":
         actions = [
             "Save in the background: copy the state to CPU memory and write it in a thread "
             "(torch.distributed.checkpoint.async_save)",
             "Save less often, or to a faster store (local NVMe first, then copy)",
         ]
-        return NextStep(None, tuple(actions), _without(case, "save"))
+        return NextStep(None, tuple(actions), _without(case, case.share("save"), saves=True))
     if bottleneck == "communication":
         slow = case.straggler
         if slow is not None:
@@ -210,6 +225,28 @@ def heaviest_of(case: Case, activity: str) -> FunctionShare | None:
     return next((function for function in functions if function.activity == activity), None)
 
 
+def launches(case: Case) -> bool:
+    """Whether most of the loop's own work is launching kernels one by one."""
+    return case.share("launch") > case.share("host") / 2
+
+
+def _launched_at_once(case: Case) -> SpeedUp | None:
+    """The gain when kernels come as fast as the GPU takes them; None where its units' own counters do not say how fast that is.
+
+    At least what it idles now. At most also the gaps between short kernels, which its busy time contains: what is left then is
+    the time in which its SMs work. Between both, halfway as ratios go.
+    """
+    gpus = case.profile.host.gpus
+    gaps = [
+        g.busy_fraction - g.sm_active_fraction for g in gpus if g.busy_fraction is not None and g.sm_active_fraction
+    ]
+    least = _without(case, case.share("launch"))
+    most = _without(case, case.share("launch") + max(0.0, sum(gaps) / len(gaps))) if gaps else None
+    if least is None or most is None:
+        return None
+    return SpeedUp(math.sqrt(least.value * most.value), least.low, most.high)
+
+
 def _saves(case: Case) -> str:
     thread = case.profile.training
     if thread is None or not thread.saves_seen:
@@ -233,9 +270,9 @@ def _without_lag(case: Case) -> SpeedUp:
     return SpeedUp(value, min(value, max(1.0, low)), high)
 
 
-def _without(case: Case, part: str) -> SpeedUp | None:
-    """The gain when a part of the loop is gone; without a model, from its share alone."""
-    share = case.share(part)
+def _without(case: Case, share: float, *, saves: bool = False) -> SpeedUp | None:
+    """The gain when a share of the loop's time is gone; without a model, from that alone. `saves`: it is the saves', that need
+    no CPU."""
     busy = (
         case.share("data") + case.share("step") + case.share("host") + case.share("save") + case.share("communication")
     )
@@ -250,12 +287,12 @@ def _without(case: Case, part: str) -> SpeedUp | None:
             p,
             step_s=p.step_s * left,
             contention_s=p.contention_s * left,
-            step_cpu_s=p.step_cpu_s * (left if part == "host" else 1.0),
-            variability=VARIABILITY if part == "save" else p.variability,
+            step_cpu_s=p.step_cpu_s * (1.0 if saves else left),
+            variability=VARIABILITY if saves else p.variability,
         ),
         extra_error=SELF_MADE_ERROR,
     )
-    if part != "save" or not case.known.rate:
+    if not saves or not case.known.rate:
         return gain
     # A save is long: workers fill their queue and stop, and are behind afterwards. So the job is slower than its mean step says.
     slower = max(1.0, throughput(case.known.pipeline) / case.known.rate)

@@ -110,7 +110,8 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     least_s = LEAST_TAKE_OVER_S if profile.demand is not None else 0.0
     usual = min(thread.cpu, max(TAKE_OVER_SHARE * prepare_s, least_s) * rate)
     stopped = count > 0 and cpu.throttled
-    if count and loader.worker_kind == "process" and not stopped and receive * thread.samples < FEW_LOOKS:
+    rare = receive * thread.samples < FEW_LOOKS and not thread.pinned
+    if count and loader.worker_kind == "process" and not stopped and rare:
         receive = max(receive, usual)  # too rare for looks while data is short; no longer so once it is not
     # Everything but waiting for data: also taking a batch over, and waiting for a core with a batch at hand.
     outside = 1 - data + receive + thread.queue_data

@@ -167,6 +167,7 @@ class Batches:
             "workers": interpreter.int_at(interpreter.attribute(iterator, "_num_workers")),
             "prefetch_factor": interpreter.int_at(interpreter.attribute(iterator, "_prefetch_factor")),
             "persistent": bool(interpreter.int_at(interpreter.attribute(iterator, "_persistent_workers"))),
+            "pin_memory": bool(interpreter.int_at(interpreter.attribute(iterator, "_pin_memory"))),
             "dataset": interpreter.attribute(iterator, "_dataset"),
         }
         sampler = interpreter.attribute(iterator, "_index_sampler")

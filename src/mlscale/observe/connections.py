@@ -28,7 +28,10 @@ _TIMEOUT_S = 0.05
 _SHARE_OF_A_CORE = 0.001
 _FIND_EVERY_S, _EVERY_S = 0.25, 0.02
 _MOMENT_EVERY_S = 0.2  # to wake up for one more look costs as much as a look
-_OLD_MS = 8  # since the request: of a younger one, two readings cannot tell that it is the same
+_OLD_MS = 8  # since the request: of a younger one, two readings a tick apart cannot tell that it is the same
+_SHORT_MOMENT_S = (
+    1e-3  # for a younger one: an answer that is complete within some milliseconds would not last for longer
+)
 
 
 @dataclass(frozen=True)
@@ -69,22 +72,24 @@ class Connections:
         finally:
             self._again_at = now + max(_EVERY_S, (time.thread_time() - began) / _SHARE_OF_A_CORE)
 
-    def gained(self, inode: str, seen: Connection, still: Callable[[], bool]) -> int | None:
-        """Bytes that came in a moment after `seen`, while the same answer was waited for; waits for that moment.
+    def gained(self, inode: str, seen: Connection, still: Callable[[], bool]) -> tuple[int | None, float]:
+        """Bytes that came in a moment after `seen`, while the same answer was waited for, and how long that moment is; waits for
+        it.
 
         None where no answer was on its way, it came to its end (`still`: whether the thread waits on), or it is too soon to
         ask again.
         """
         now = time.monotonic()
-        if seen.sent_ms < _OLD_MS or not is_coming_in(seen.sent_ms, seen.received_ms) or now < self._moment_at:
-            return None
+        moment_s = MOMENT_S if seen.sent_ms >= _OLD_MS else _SHORT_MOMENT_S
+        if not seen.sent_ms or not is_coming_in(seen.sent_ms, seen.received_ms) or now < self._moment_at:
+            return None, moment_s
         self._moment_at = now + _MOMENT_EVERY_S
-        time.sleep(MOMENT_S)
+        time.sleep(moment_s)
         self._again_at = 0.0
         later = self.of(inode)
         if later is None or later.sent_ms < seen.sent_ms or not still():
-            return None  # the next request went out meanwhile
-        return later.received_bytes - seen.received_bytes
+            return None, moment_s  # the next request went out meanwhile
+        return later.received_bytes - seen.received_bytes, moment_s
 
     def _find(self) -> None:
         """Learns the identities of all connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,6 +11,7 @@ from mlscale.loaders.kind import SamplesIn, on_stack
 from mlscale.loaders.known import LOADERS
 from mlscale.observe import proc
 from mlscale.observe.batches import Batches
+from mlscale.observe.images import Images
 from mlscale.observe.peers import Peers
 from mlscale.observe.python.memory import Unreadable
 from mlscale.observe.python.reader import Frame, Interpreter, Place
@@ -18,9 +20,11 @@ from mlscale.observe.waits import Waits
 from mlscale.recording import ConnectionSample, Counter, Fact, Recorder, Stack, StackFrame, ThreadSample
 
 _WAITS = tuple(place for kind in LOADERS for place in kind.waits)
+_LOOP_WAITS = tuple(place for kind in LOADERS for place in kind.waits if kind.worker_kind != "thread")
+_HELPERS = tuple(place for kind in LOADERS for place in kind.helpers)
+_STEPS = ("/torch/nn/", "/torch/optim/", "/torch/autograd/")
 _STARTS = tuple(place for kind in LOADERS for place in kind.starts)
 _SAMPLES = tuple(place for kind in LOADERS for place in kind.samples)
-_IMAGE_EVERY_S = 1.0
 _WORKER_COUNT_EVERY_S = 1.0
 _SCHEDULE_EVERY_S = 0.5
 _SAME_S = 0.5  # for which a blocked thread's stack is taken for the same, when its place and its wait are
@@ -71,6 +75,7 @@ class Watched:
         self.unreadable: str | None = None
         self.tids: dict[int, int] = {}  # Python threads: id -> thread state
         self.main_tid = pid
+        self.trained: Counted[int] = Counted()  # thread -> how often it was seen to train
         self.lost = False  # a look found it gone
         self.waits = Waits(pid, peers)
         self._recorder = recorder
@@ -81,9 +86,9 @@ class Watched:
         self._same: dict[object, _Same] = {}
         self._counted_at = self._learned_at = -10.0
         self._edges: dict[int, int] = {}  # frame -> the instruction at which it asked for a batch
-        self._image_at = -10.0
         self._batches: Batches | None = None
         self._samples: Samples | None = None
+        self._images: Images | None = None
         self._worker_batch: int | None = None
         self.refused = 0  # times in a row that its Python could not be read
 
@@ -95,6 +100,7 @@ class Watched:
             self.interpreter = Interpreter(self.pid)
             self._batches = Batches(self.pid, self.interpreter, self._recorder)
             self._samples = Samples(self.pid, self.interpreter, self._recorder)
+            self._images = Images(self.interpreter, self._recorder)
             self.unreadable, self.refused = None, 0
         except Unreadable as error:
             self.unreadable, self.refused = str(error), self.refused + 1
@@ -106,7 +112,7 @@ class Watched:
         """Forgets its Python: it becomes another program, and the memory that was opened is not that one's."""
         if self.interpreter is not None:
             self.interpreter.close()
-        self.interpreter = self._batches = self._samples = None
+        self.interpreter = self._batches = self._samples = self._images = None
         self.tids = {}
 
     def refresh(self) -> None:
@@ -194,6 +200,7 @@ class Watched:
         connections = self.waits.peers.connections
         found = connections.of(inode)
         if found is not None:
+            gained_bytes, moment_s = connections.gained(inode, found, still)
             self._recorder.add(
                 ConnectionSample(
                     t,
@@ -204,7 +211,8 @@ class Watched:
                     found.received_ms,
                     found.round_trip_s,
                     found.received_bytes,
-                    connections.gained(inode, found, still),
+                    gained_bytes,
+                    moment_s,
                 )
             )
 
@@ -263,8 +271,8 @@ class Watched:
         elif places.worker_loop is not None and t - self._counted_at >= _WORKER_COUNT_EVERY_S:
             self._counted_at = t
             self._count_worker(self._frame(codes, addresses, places.worker_loop), t)
-        if places.resize is not None and t - self._image_at >= _IMAGE_EVERY_S:
-            self._image(self._frame(codes, addresses, places.resize), t)
+        if places.resize is not None and self._images is not None:
+            self._images.look(codes[places.resize :], addresses[places.resize :], t)
 
     def _frame(self, codes: tuple[int, ...], addresses: list[int], depth: int) -> Frame:
         assert self.interpreter is not None
@@ -335,30 +343,6 @@ class Watched:
             }
             self._recorder.add(Fact(t, "loader_worker", facts))
 
-    def _image(self, frame: Frame, t: float) -> None:
-        """Records what size an image was stored at, and what size is made of it: locals of PIL's Image.resize."""
-        interpreter = self.interpreter
-        if interpreter is None:
-            return
-        image = interpreter.local(frame, "self")
-        wanted = [interpreter.int_at(item) for item in interpreter.items_at(interpreter.local(frame, "size"))]
-        size = interpreter.attribute(image, "_size") if image else None
-        stored = [interpreter.int_at(item) for item in interpreter.items_at(size)]
-        if len(wanted) != 2 or len(stored) != 2 or None in wanted or None in stored:
-            return
-        box: list[float | None] = []
-        for item in interpreter.items_at(interpreter.local(frame, "box")):
-            whole = interpreter.int_at(item)
-            box.append(whole if whole is not None else interpreter.float_at(item))
-        self._image_at = t
-        self._recorder.add(
-            Fact(
-                t,
-                "image",
-                {"stored": stored, "wanted": wanted, "box": box if len(box) == 4 and None not in box else None},
-            )
-        )
-
     def close(self) -> None:
         """Gives all descriptors back."""
         for files in self._files.values():
@@ -378,16 +362,23 @@ def stack_of(frames: list[Frame]) -> Stack:
 
 
 def training_thread(process: Watched) -> int:
-    """The thread that trains: the main one, unless another is in a loader's `__next__` or in torch while it waits."""
-    main = stack_of(process.frames(process.pid))
-    waits = tuple(place for kind in LOADERS for place in kind.waits if kind.worker_kind != "thread")
+    """The thread that trains: the one that was most often seen in a loader's `__next__` or in torch; the main one unless another.
 
-    def trains(stack: Stack) -> bool:
-        return on_stack(stack, waits) or any("/torch/nn/" in f.filename or "/torch/optim/" in f.filename for f in stack)
+    The main thread of a real GPU's loop is often in neither; and a thread that pins batches waits for workers all the time.
+    """
+    if _trains(stack_of(process.frames(process.pid))):
+        process.trained[process.pid] += 1
+    else:
+        others = (tid for tid in process.tids if tid != process.pid)
+        process.trained.update(next(([tid] for tid in others if _trains(stack_of(process.frames(tid)))), []))
+    seen = {tid: times for tid, times in process.trained.items() if tid in process.tids}
+    if not seen:
+        return process.main_tid if process.main_tid in process.tids or not process.tids else process.pid
+    return max(seen, key=lambda tid: (seen[tid], tid == process.pid))
 
-    if trains(main):
-        return process.pid
-    for tid in process.tids:
-        if tid != process.pid and trains(stack_of(process.frames(tid))):
-            return tid
-    return process.main_tid if process.main_tid in process.tids or not process.tids else process.pid
+
+def _trains(stack: Stack) -> bool:
+    """Whether a thread waits for batches, or is in the model, its gradients, or the optimizer."""
+    if on_stack(stack, _HELPERS):
+        return False
+    return on_stack(stack, _LOOP_WAITS) or any(part in frame.filename for frame in stack for part in _STEPS)

@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mlscale.recording import MOMENT_S, ConnectionSample, is_coming_in
+from mlscale.recording import ConnectionSample, is_coming_in
 
 TELLING_MS = 1  # since the request: less than the kernel's clock can tell (it ticks each 1 to 10 ms) tells nothing
 MIN_LOOKS = 15  # at waits for one store
@@ -20,6 +20,9 @@ LEAST_TWICE = 8  # answers on their way that were looked at once more
 # Of these, in which more had come 5 ms later: a third with pieces of 16 KB at 1 MB/s, none of 57 that stalled (measured here).
 TRICKLES = 0.08
 COMING_IN = 0.5  # of these looks, from which bandwidth is what is waited for
+# The same where answers were seen to trickle in, and one of them does most of the time: the first byte of a short answer waits
+# for the others' bytes, which looks like latency.
+SHORT_COMING_IN, LINE_FULL = 0.33, 0.8
 SHARED = 1.5  # threads that wait, on average, from which one can hold up the other
 # One request carries 85 to 90 MB/s from S3 (AWS, "Performance Design Patterns for Amazon S3"); half of it is no shortage.
 ONE_CONNECTION_BYTES_PER_S = 40e6
@@ -46,11 +49,11 @@ def answers_of(samples: Iterable[ConnectionSample]) -> Answers | None:
     if len(telling) < MIN_LOOKS:
         return None
     coming = sum(is_coming_in(s.sent_ms, s.received_ms) for s in telling)
-    twice = [s.gained_bytes for s in telling if s.gained_bytes is not None]
+    twice = [(s.gained_bytes, s.moment_s) for s in telling if s.gained_bytes is not None]
     trickle: float | None = None
     if len(twice) >= LEAST_TWICE:
-        trickles = sum(gained > 0 for gained in twice) >= TRICKLES * len(twice)
-        trickle = statistics.fmean(twice) / MOMENT_S if trickles else 0.0
+        trickles = sum(gained > 0 for gained, _ in twice) >= TRICKLES * len(twice)
+        trickle = sum(gained for gained, _ in twice) / sum(moment for _, moment in twice) if trickles else 0.0
     return Answers(
         len(telling), coming / len(telling), _bytes_per_s(found), min(s.round_trip_s for s in telling), trickle
     )
@@ -88,15 +91,16 @@ def total_bytes_per_s(answers: Answers, waiting: float, threads: float) -> float
     return answers.trickle_bytes_per_s * answers.coming_in * waiting
 
 
-def judge(answers: Answers, waiting: float) -> tuple[bool | None, str]:
-    """Whether the store gives all it can (None: cannot be told), and the evidence. `waiting`: threads, on average."""
+def judge(answers: Answers, waiting: float, threads: float) -> tuple[bool | None, str]:
+    """Whether the store gives all it can (None: cannot be told), and the evidence. `waiting` of `threads`, on average."""
     each = answers.trickle_bytes_per_s
     if each == 0:
         return None, (
             f"{waiting:.1f} threads wait for answers that begin and then stall: that is latency, and more can wait at once; "
             "its own limit cannot be seen from this machine"
         )
-    if answers.coming_in < COMING_IN:
+    full = bool(each) and line_busy(answers, waiting, threads) >= LINE_FULL
+    if answers.coming_in < (SHORT_COMING_IN if full else COMING_IN):
         return None, (
             f"{waiting:.1f} threads wait for answers, {1 - answers.coming_in:.0%} of the time for the first byte: that is "
             "latency, and more can wait at once; its own limit cannot be seen from this machine"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from mlscale.loaders.kind import on_stack
 from mlscale.loaders.threads import THREADS
 from mlscale.profile import images, stores, timeline, training, workers
 from mlscale.profile.cores import cpu_of, throttled_of
@@ -20,7 +21,7 @@ from mlscale.profile.recognise import framework_of, own_places
 from mlscale.profile.seen import Seen, Thread, seen_of
 from mlscale.profile.timeline import Progress, Span
 from mlscale.profile.workers import WorkerLook
-from mlscale.recording import Recording, ThreadSample
+from mlscale.recording import Fact, Recording, ThreadSample
 
 ByWorker = Mapping[int, Sequence[WorkerLook]]  # by process id, or by thread id where threads prepare the data
 
@@ -81,11 +82,33 @@ def _training_threads(seen: Seen, spans: Sequence[Span], gpu: Busy, is_throttled
         own = _within(seen.looks.get(key, ()), spans)
         looks = training.understand(own, seen.recording.stacks, threads_load, processes_load, own_places(seen.loader))
         divided = training.divide(
-            looks, spans, gpu_busy=gpu.fraction, inline=seen.inline, ranks=len(seen.main), throttled=is_throttled
+            looks,
+            spans,
+            gpu_busy=gpu.fraction,
+            inline=seen.inline,
+            ranks=len(seen.main),
+            throttled=is_throttled,
+            pinned=_is_pinned(seen, pid),
         )
         if divided is not None:
             found[pid] = divided
     return found
+
+
+def _is_pinned(seen: Seen, pid: int) -> bool:
+    """Whether another thread of this training process takes its batches over, to pin their memory."""
+    iterators = [e.values for e in seen.recording.events if isinstance(e, Fact) and e.name == "iterator"]
+    if any(facts.get("pin_memory") for facts in iterators if facts.get("pid") == pid):
+        return True
+    if seen.kind is None or not seen.kind.helpers:
+        return False
+    kind = seen.kind
+    own = {look.stack for (owner, _), looks in seen.looks.items() if owner == pid for look in looks}
+    stacks = [seen.recording.stacks[number] for number in own if number is not None]
+    return any(
+        on_stack(stack, kind.helpers) or (on_stack(stack, kind.from_helper) and on_stack(stack, kind.waits))
+        for stack in stacks
+    )
 
 
 def _loader_threads(seen: Seen, spans: Sequence[Span]) -> dict[int, list[WorkerLook]]:

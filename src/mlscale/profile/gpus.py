@@ -11,6 +11,12 @@ from mlscale.profile.job import Gpu
 from mlscale.profile.timeline import Span, inside
 from mlscale.recording import Fact, GpuSample, ProcessSeen, Recording
 
+# Bytes/s of one lane, each way: its transfers a second times its coding (PCI-SIG's base specifications 1 to 6).
+_LANE_BYTES_PER_S = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
+# Of that, what GPM counts, headers and answers of both ways included, while a link is full one way: 64 and 68 GB/s of 63 on an
+# H200 (benchmarks/gpu_signals.py, 2026-11-27).
+_FULL_ONE_WAY = 1.05
+
 
 @dataclass(frozen=True)
 class Busy:
@@ -54,7 +60,8 @@ def busy_of(recording: Recording, spans: Sequence[Span], pids: Sequence[int]) ->
             e.values for e in recording.events if isinstance(e, GpuSample) and e.gpu == index and inside(e.t, spans)
         ]
         gpus.append(_gpu(facts[index], samples))
-        for name in ("busy", "memory_used_bytes", "memory_busy", "power_w", "pcie_bytes_per_s"):
+        columns.setdefault("busy", []).extend(_busy(facts[index], samples))
+        for name in ("memory_used_bytes", "memory_busy", "power_w", "pcie_bytes_per_s"):
             columns.setdefault(name, []).extend(float(v[name]) for v in samples if v.get(name) is not None)
     busy = columns.get("busy", [])
     limits = [float(facts[i]["power_limit_w"]) for i in wanted if facts[i].get("power_limit_w")]
@@ -101,15 +108,41 @@ def _gpu(fact: Any, samples: Sequence[Any]) -> Gpu:
         name=str(fact["name"]),
         memory_bytes=fact.get("memory_bytes"),
         mig=bool(fact.get("mig")),
-        busy_fraction=mean("busy"),
+        busy_fraction=_mean(_busy(fact, samples)),
         sm_active_fraction=sm,
         tensor_active_fraction=mean("gpm_tensor"),
         dram_active_fraction=mean("gpm_dram"),
         power_fraction=power / fact["power_limit_w"] if power is not None and fact.get("power_limit_w") else None,
         sm_clock_fraction=clock / fact["max_sm_clock_mhz"] if clock and fact.get("max_sm_clock_mhz") else None,
         throttle_reasons=tuple(reasons),
-        signal="NVML utilisation with GPM activity" if sm is not None else "NVML utilisation with power and clocks",
+        signal=(
+            "GPM: its engine at work, and copies over PCIe"
+            if _counted(fact, samples)
+            else "NVML utilisation with GPM activity"
+            if sm is not None
+            else "NVML utilisation with power and clocks"
+        ),
     )
+
+
+def _busy(fact: Any, samples: Sequence[Any]) -> list[float]:
+    """Busy shares, each over about the same time. NVML's utilisation is one of a short time before each look; GPM's counters miss
+    nothing in between, but copies, whose bytes they tell."""
+    counted = _counted(fact, samples)
+    return counted or [float(v["busy"]) for v in samples if v.get("busy") is not None]
+
+
+def _counted(fact: Any, samples: Sequence[Any]) -> list[float]:
+    """By GPM; none where it, or the link's speed, is not known."""
+    lane = _LANE_BYTES_PER_S.get(int(fact.get("pcie_generation", 0)))
+    if lane is None or not fact.get("pcie_width"):
+        return []
+    full = lane * int(fact["pcie_width"]) * _FULL_ONE_WAY
+    return [
+        min(1.0, float(v["gpm_graphics"]) + float(v["pcie_bytes_per_s"]) / full)
+        for v in samples
+        if v.get("gpm_graphics") is not None and v.get("pcie_bytes_per_s") is not None
+    ]
 
 
 def _mean(values: Sequence[float] | None) -> float | None:

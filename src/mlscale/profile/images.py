@@ -12,7 +12,17 @@ AREA_RATIO = 2.0  # stored pixels per used pixel from which storing them smaller
 _RESIZES = ("Image.resize", "resize", "thumbnail")
 # PIL's functions that go through all the pixels, or all the bytes, of an image as it is stored. Opening it, reading its header
 # and choosing a decoder take as long for a small one; what follows the resizing works on the small one anyway.
-_WITH_ITS_SIZE = ("load", "load_read", "copy", "convert", "transpose", "exif_transpose")
+_WITH_ITS_SIZE = (
+    "load",
+    "load_read",
+    "load_prepare",
+    "copy",
+    "crop",
+    "_crop",
+    "convert",
+    "transpose",
+    "exif_transpose",
+)
 
 
 def oversized_of(

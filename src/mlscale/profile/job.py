@@ -129,11 +129,17 @@ class TrainingThread:
     queue: float = 0.0  # runnable without a core, whatever the activity
     queue_data: float = 0.0  # the part of `queue` within `data`
     gil: float = 0.0  # part of `host`: waiting for the interpreter lock, which the loader's threads hold
+    launch: float = (
+        0.0  # part of `host`: the GPU idles while the thread is in torch's part of its step, and launches kernels
+    )
     start: float = 0.0  # part of `data`: starting or ending workers, at the turn of an epoch
     # Parts of `data`: computing to take a batch over from a worker (unpickling, mapping), which no worker speeds up; and
     # being blocked meanwhile, until a worker that computes has its interpreter free to hand the batch out.
     receive: float = 0.0
     receive_wait: float = 0.0
+    pinned: bool = (
+        False  # another thread takes batches over, to pin their memory (pin_memory=True): this one only fetches them
+    )
     turns_per_s: float | None = None  # how often it was given a core
     # The GPU works while the thread waits for data, saves or exchanges: kernels were launched ahead. Part of these three.
     overlap: float = 0.0

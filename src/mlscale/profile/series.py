@@ -183,7 +183,9 @@ def _training(
                 looks.append((look.sample.t, _TRAINING.get(look.what, "host" if sure else "step")))
     thread = profile.training
     target = {name: getattr(thread, name) for name in TRAINING_PARTS} if thread is not None else None
-    return _shares(looks, LOOKS_A_BIN, target, recording.observed_s, steady, {})
+    # No look tells a step in which the GPU works from one in which it waits for kernels: its own counts do.
+    launching = thread.launch / (thread.launch + thread.step) if thread is not None and thread.launch else 0.0
+    return _shares(looks, LOOKS_A_BIN, target, recording.observed_s, steady, {}, launching)
 
 
 def _workers(
@@ -233,10 +235,12 @@ def _shares(
     whole: float,
     steady: Sequence[timeline.Span],
     like: Mapping[str, str],
+    launching: float = 0.0,
 ) -> Shares | None:
     """Shares by bin, raked so that over the steady bins they add up to `target`, which rests on more than looks alone.
 
-    A part of `target` that no look saw takes the shape of the part named in `like`, else an even one.
+    A part of `target` that no look saw takes the shape of the part named in `like`, else an even one. `launching`: so much of the
+    looks at the step counts as host work.
     """
     if not looks:
         return None
@@ -250,6 +254,11 @@ def _shares(
     shares = {
         what: [n / all_ if all_ else 0.0 for n, all_ in zip(row, total, strict=True)] for what, row in tally.items()
     }
+    if launching:
+        step = shares.get("step", [0.0] * count)
+        host = shares.get("host", [0.0] * count)
+        shares["host"] = [seen + launching * share for seen, share in zip(host, step, strict=True)]
+        shares["step"] = [(1 - launching) * share for share in step]
     inside = [place for place in range(count) if total[place] and timeline.inside((place + 0.5) * bin_s, steady)]
     if target is not None and inside:
         for what, share in target.items():

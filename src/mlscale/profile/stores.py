@@ -105,7 +105,7 @@ def _store(
     line_busy: float | None = None
     seen = answers.answers_of(_waits_for(recording, spans, where)) if kind == "socket" else None
     if seen is not None and waiting >= MIN_WAITING:
-        at_ceiling, why = answers.judge(seen, waiting)
+        at_ceiling, why = answers.judge(seen, waiting, threads)
         bytes_per_s = answers.total_bytes_per_s(seen, waiting, threads)
         ceiling = bytes_per_s if at_ceiling else None
         line_busy = answers.line_busy(seen, waiting, threads)

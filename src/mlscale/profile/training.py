@@ -179,6 +179,23 @@ def _stopped_beyond(beyond_gpu: float, waits: float, looks: int) -> float:
     return beyond_gpu - waits if beyond_gpu > chance >= abs(beyond_gpu - waits) else 0.0
 
 
+def _launching(looks: Sequence[Look], weights: Sequence[float], idle: float) -> float:
+    """How much of `idle`, in which the GPU has nothing to do though the loop is in its step, the thread spends in torch: it
+    launches kernels more slowly than the GPU works them off. Work of the user's own within the step comes first."""
+    own = sum(weight for look, weight in zip(looks, weights, strict=True) if _runs_own_code(look))
+    torch = sum(weight for look, weight in zip(looks, weights, strict=True) if look.what == "step" and _in_torch(look))
+    return min(torch, idle - own) if idle - own > _chance(torch, len(looks)) else 0.0
+
+
+def _runs_own_code(look: Look) -> bool:
+    """Whether a thread computes in its step, and not in torch: in a function of the user's own that is named after the step."""
+    return look.what == "step" and look.sample.state == "R" and bool(look.stack) and not _in_torch(look)
+
+
+def _in_torch(look: Look) -> bool:
+    return any("/torch/" in frame.filename for frame in look.stack or ())
+
+
 def _overlap(gpu_busy: float | None, rest: float, looks: int) -> float:
     """Share of the time in which the GPU works although the thread waits, saves or exchanges: beyond chance, `rest` is all
     that the step can be."""
@@ -195,8 +212,10 @@ def divide(
     inline: bool,
     ranks: int,
     throttled: bool = False,
+    pinned: bool = False,
 ) -> TrainingThread | None:
-    """Shares of the loop's time. `gpu_busy`: of the GPU, where one is seen. None without looks."""
+    """Shares of the loop's time. `gpu_busy`: of the GPU, where one is seen. `pinned`: another thread takes batches over to pin
+    them. None without looks."""
     if not looks:
         return None
     weights = weigh(looks, spans, throttled=throttled)
@@ -239,6 +258,7 @@ def divide(
     step_is_sure = step >= SURE_STEP
     host = min(rest, host_sure + (unsure if step_is_sure else 0.0))
     queue, queue_data = off_core * runs_share, off_core * runnable(*_DATA)
+    launch = idle_in_step = 0.0
     if gpu_busy is not None:
         # The GPU itself tells how much of the rest is the step. What overlaps it costs nothing; and to wait for a core once it
         # is done is no work of the host.
@@ -247,7 +267,9 @@ def divide(
             waits, beyond = min(queue, runnable("step", "gpu", "call")), step + unsure - gpu_busy
             beyond = beyond if beyond > _chance(step + unsure, len(looks)) else 0.0
         waits = min(waits, max(0.0, beyond))
-        host = min(max(host, rest - gpu_busy - waits), max(0.0, rest - gpu_busy))
+        idle = min(max(host, rest - gpu_busy - waits), max(0.0, rest - gpu_busy))
+        idle_in_step, host = idle - host, idle
+        launch = _launching(looks, weights, idle_in_step)
         if throttled:
             queue += _stopped_beyond(rest - host - gpu_busy, waits, len(looks))
         else:
@@ -270,12 +292,14 @@ def divide(
         start=share("start"),
         receive=0.0 if inline else data_runs,
         receive_wait=0.0 if inline else sum_of(_waits_to_take_over),
+        pinned=pinned,
         queue=queue,
         queue_data=queue_data,
         gil=min(host, share("gil")),
+        launch=launch,
         turns_per_s=turns_per_s([look.sample for look in looks]),
         overlap=_overlap(gpu_busy, rest, len(looks)),
-        functions=_functions(looks, weights, step_is_sure, inline),
+        functions=_functions(looks, weights, step_is_sure, inline, idle_in_step > _chance(step, len(looks))),
         stacks_seen=any(look.stack for look in looks),
         samples=len(looks),
         saves_seen=len(saves),
@@ -320,9 +344,9 @@ _NAMES = {
 
 
 def _functions(
-    looks: Sequence[Look], weights: Sequence[float], step_is_sure: bool, inline: bool
+    looks: Sequence[Look], weights: Sequence[float], step_is_sure: bool, inline: bool, idles_in_step: bool
 ) -> tuple[FunctionShare, ...]:
-    """Largest first: which function the thread was in, by activity."""
+    """Largest first: which function the thread was in, by activity. `idles_in_step`: the GPU, while the loop is in its step."""
     tally: dict[tuple[str, str, int | None, str], float] = {}
     for look, weight in zip(looks, weights, strict=True):
         if not look.stack or not weight:
@@ -330,6 +354,8 @@ def _functions(
         what = _NAMES.get(look.what, look.what)
         if look.what in ("sleep", "call"):
             what = "host" if step_is_sure else "step"
+        if idles_in_step and _runs_own_code(look):
+            what = "host"
         # The user's own function is what they can change; of preparation, the function that takes the time.
         frame = telling_frame(look.stack) if inline and what == "data" else user_frame(look.stack)
         frame = frame or telling_frame(look.stack)

@@ -57,7 +57,10 @@ RULES: tuple[Rule, ...] = (
                 "of the loop's time", f"{HOST_LARGEST:.0%}", "each loop has some Python, and takes its batches over"
             ),
         ),
-        ("Take the named function out of the loop, or do it every N steps.",),
+        (
+            "Take the named function out of the loop, or do it every N steps.",
+            "Where the step itself launches kernels too slowly: CUDA graphs, torch.compile, a fused optimizer, larger batches.",
+        ),
     ),
     Rule(
         "checkpoint",

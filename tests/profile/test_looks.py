@@ -31,8 +31,18 @@ def looks_of(
     return found
 
 
-def divided(looks: list[Look], gpu_busy: float | None, ranks: int = 1, throttled: bool = False) -> TrainingThread:
-    found = divide(looks, [(0.0, WINDOW_S)], gpu_busy=gpu_busy, inline=False, ranks=ranks, throttled=throttled)
+def divided(
+    looks: list[Look], gpu_busy: float | None, ranks: int = 1, throttled: bool = False, beside: float = 0.0
+) -> TrainingThread:
+    found = divide(
+        looks,
+        [(0.0, WINDOW_S)],
+        gpu_busy=gpu_busy,
+        inline=False,
+        ranks=ranks,
+        throttled=throttled,
+        beside=beside,
+    )
     assert found is not None
     return found
 
@@ -156,3 +166,12 @@ def test_a_step_that_the_gpu_works_through_launches_in_time() -> None:
     thread = divided(looks_of(("data", "S", 40), ("step", "R", 360), cpu=0.9, stack=FORWARD), 0.88)
     assert thread.launch == 0
     assert thread.host < 0.03
+
+
+def test_a_rank_whose_backward_pass_another_thread_runs_does_not_wait_for_others() -> None:
+    """As with CUDA: what computes beside the blocked thread launches kernels, and the GPU idles."""
+    looks = looks_of(("step", "R", 240), ("step", "S", 160), cpu=0.6, stack=BACKWARD)
+    assert divided(looks, 0.3, ranks=2).communication == pytest.approx(0.4)
+    launched = divided(looks, 0.3, ranks=2, beside=0.41)
+    assert launched.communication == 0
+    assert launched.host == pytest.approx(0.7)

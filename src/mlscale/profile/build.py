@@ -9,6 +9,7 @@ from mlscale.loaders.kind import on_stack
 from mlscale.loaders.threads import THREADS
 from mlscale.profile import images, stores, timeline, training, workers
 from mlscale.profile.cores import cpu_of, throttled_of
+from mlscale.profile.counters import thread_shares
 from mlscale.profile.demand import demand_of
 from mlscale.profile.gpus import Busy, busy_of
 from mlscale.profile.hand_over import hand_over_of
@@ -89,10 +90,17 @@ def _training_threads(seen: Seen, spans: Sequence[Span], gpu: Busy, is_throttled
             ranks=len(seen.main),
             throttled=is_throttled,
             pinned=_is_pinned(seen, pid),
+            beside=_cores_beside(seen, pid, own, spans),
         )
         if divided is not None:
             found[pid] = divided
     return found
+
+
+def _cores_beside(seen: Seen, pid: int, looks: Sequence[ThreadSample], spans: Sequence[Span]) -> float:
+    """Cores that a training process uses beside the thread that was looked at; 0 where that is not known."""
+    process, thread = seen.totals.rate([pid], lambda sample: sample.cpu_s, spans), thread_shares(looks, spans)
+    return max(0.0, process - thread[0]) if process is not None and thread is not None else 0.0
 
 
 def _is_pinned(seen: Seen, pid: int) -> bool:

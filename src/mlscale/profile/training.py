@@ -157,10 +157,13 @@ def _scaled(weights: Sequence[float], chosen: Sequence[bool], share: float) -> l
     return [weight * part[yes] for weight, yes in zip(weights, chosen, strict=True)]
 
 
-def _exchanging(looks: Sequence[Look], weights: Sequence[float], gpu_busy: float) -> Sequence[Look]:
+def _exchanging(looks: Sequence[Look], weights: Sequence[float], gpu_busy: float, beside: float) -> Sequence[Look]:
     """A rank that blocks inside the backward pass waits for the others' gradients, where what is left of the step without
-    that is what the GPU works, but for chance. Else the GPU may work there too, and nothing is said of single looks."""
+    that is what the GPU works, but for chance. Else the GPU may work there too, and nothing is said of single looks. Nor where
+    threads `beside` it compute as long: with CUDA another one runs the backward pass."""
     blocked = [look.what == "step" and _blocked_in_backward(look) for look in looks]
+    if beside >= sum(weight for weight, b in zip(weights, blocked, strict=True) if b):
+        return looks
     left = sum(w for look, w, b in zip(looks, weights, blocked, strict=True) if look.what in ("step", "gpu") and not b)
     if abs(left - gpu_busy) > _chance(left, len(looks)):
         return looks
@@ -213,9 +216,10 @@ def divide(
     ranks: int,
     throttled: bool = False,
     pinned: bool = False,
+    beside: float = 0.0,
 ) -> TrainingThread | None:
     """Shares of the loop's time. `gpu_busy`: of the GPU, where one is seen. `pinned`: another thread takes batches over to pin
-    them. None without looks."""
+    them. `beside`: cores that other threads of its process use. None without looks."""
     if not looks:
         return None
     weights = weigh(looks, spans, throttled=throttled)
@@ -239,7 +243,7 @@ def divide(
 
     if gpu_busy is not None:
         if ranks > 1:
-            looks = _exchanging(looks, weights, gpu_busy)
+            looks = _exchanging(looks, weights, gpu_busy, beside)
         weights = _as_the_gpu_says(looks, weights, gpu_busy, ran()[0] * ran()[2])
     runs_share, cpu, off_core = ran()
     data, save, communication = share("start", *_DATA), share("save"), share("communication")
@@ -249,8 +253,9 @@ def divide(
     step = share("step", "gpu")
     host_sure, unsure = share("python", "file", "wait", "gil"), share("sleep", "call")
     if ranks > 1:
-        # A rank that blocks inside the backward pass, while the GPU has nothing to do, waits for the others' gradients.
-        blocked = sum_of(lambda look: look.what == "step" and _blocked_in_backward(look))
+        # A rank that blocks inside the backward pass, while the GPU has nothing to do, waits for the others' gradients; or for
+        # the thread that runs that pass for it, and computes.
+        blocked = max(0.0, sum_of(lambda look: look.what == "step" and _blocked_in_backward(look)) - beside)
         if gpu_busy is not None:
             blocked = min(blocked, max(0.0, 1 - data - save - communication - gpu_busy))
         communication, step = communication + blocked, step - blocked

@@ -130,9 +130,7 @@ class ConnectionSample(NamedTuple):
     received_ms: int  # since data last came in
     round_trip_s: float
     received_bytes: int  # so far
-    gained_bytes: int | None = (
-        None  # that came within `moment_s`, of the same answer; None: not looked for, or it ended
-    )
+    gained_bytes: int | None = None  # of the same answer, `moment_s` later; None: not looked for, or it ended
     moment_s: float = MOMENT_S
 
 

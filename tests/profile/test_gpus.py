@@ -61,3 +61,14 @@ def test_the_busy_share_is_counted_where_copies_are_known(generation: int | None
     found = busy_of(counted(generation, pcie), [(0.0, 5.0)], [7])
     assert found.fraction == pytest.approx(busy, abs=0.005)
     assert ("GPM: " in found.gpus[0].signal) is (busy < 0.9)
+
+
+def test_what_the_counters_saw_before_the_steady_time_does_not_count() -> None:
+    """The GPU idled until 6 s; GPM's value at 7 s is of the two seconds before."""
+    events: list[object] = [Fact(0.0, "gpu", {"index": 0, "name": "GPU", "pcie_generation": 5, "pcie_width": 16})]
+    for t in range(1, 21, 2):
+        busy = 0.0 if t < 6 else 0.4 if t == 7 else 0.8
+        gpm = {"gpm_graphics": busy, "pcie_bytes_per_s": 0.0, "gpm_s": 2.0}
+        events.append(GpuSample(float(t), 0, {"busy": 0.8, **gpm}))
+    found = busy_of(Recording({}, (), tuple(events), "duration", 20.0), [(6.0, 20.0)], [7])  # type: ignore[arg-type]
+    assert found.fraction == pytest.approx(0.8)

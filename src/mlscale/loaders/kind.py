@@ -46,8 +46,6 @@ class LoaderKind:
     starts: tuple[Where, ...] = ()
     # Threads of the loader beside the training thread that only pass batches on: they wait for data, and never train.
     helpers: tuple[Where, ...] = ()
-    # On the training thread, within `waits`: its batches come from such a thread.
-    from_helper: tuple[Where, ...] = ()
     # At the root of a worker: this is one of the loader's.
     worker_roots: tuple[Where, ...] = ()
     # On a worker: it hands a batch over; it has nothing to do; it prepares data.

@@ -27,7 +27,6 @@ PYTORCH = LoaderKind(
         Where("_MultiProcessingDataLoaderIter.__del__", _LOADER),
     ),
     helpers=(Where("_pin_memory_loop", "torch/utils/data/_utils/pin_memory.py"),),
-    from_helper=(Where("Queue.get", "/queue.py"),),
     worker_roots=(Where("_worker_loop", _WORKER),),
     worker_hand_over=(Where("Queue.put", "multiprocessing/queues.py"), Where("_ForkingPickler.dumps", "reduction.py")),
     worker_idle=(Where("Queue.get", "multiprocessing/queues.py"),),

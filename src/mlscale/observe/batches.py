@@ -13,9 +13,8 @@ _COUNTER_OF = {name: kind.counter for kind in LOADERS for name in kind.iterators
 _COUNT_EVERY_S = 0.2  # dates a batch to a tenth of a second on average: 0.5 % of a rate over 15 s
 _FIND_EVERY_S = 1.0  # a walk over all variables of the training thread's frames, for the loop's iterator
 _SLOT_S = 1.0  # for which an attribute's place is taken for the same
-_SHORT_EPOCH_S = (
-    5.0  # since the last epoch began: while epochs are that short, each look counts, or their ends go by unseen
-)
+# Since the last epoch began: while epochs are that short, each look counts, or their ends go by unseen.
+_SHORT_EPOCH_S = 5.0
 _SHORTER_EPOCH_S = 1.0  # the same: while epochs are that short, each look walks, or whole ones would go by unseen
 _JUMP, _ANY_GAIN = 5, 20  # times the pace of before, and batches, beyond which a count has to be found anew
 _AFTER_A_FALL = (

@@ -21,7 +21,8 @@ LEAST_TWICE = 8  # answers on their way that were looked at once more
 TRICKLES = 0.08
 COMING_IN = 0.5  # of these looks, from which bandwidth is what is waited for
 # The same where answers were seen to trickle in, and one of them does most of the time: the first byte of a short answer waits
-# for the others' bytes, which looks like latency.
+# for the others' bytes, which looks like latency. Of four threads that share a full line, 0.46 to 0.57 of the looks found an
+# answer (of three pieces) coming in, and so one of four 0.91 to 0.97 of the time; at a late store 0.13 (measured here).
 SHORT_COMING_IN, LINE_FULL = 0.33, 0.8
 SHARED = 1.5  # threads that wait, on average, from which one can hold up the other
 # One request carries 85 to 90 MB/s from S3 (AWS, "Performance Design Patterns for Amazon S3"); half of it is no shortage.

@@ -108,15 +108,9 @@ def _is_pinned(seen: Seen, pid: int) -> bool:
     iterators = [e.values for e in seen.recording.events if isinstance(e, Fact) and e.name == "iterator"]
     if any(facts.get("pin_memory") for facts in iterators if facts.get("pid") == pid):
         return True
-    if seen.kind is None or not seen.kind.helpers:
-        return False
-    kind = seen.kind
+    places = seen.kind.helpers if seen.kind is not None else ()
     own = {look.stack for (owner, _), looks in seen.looks.items() if owner == pid for look in looks}
-    stacks = [seen.recording.stacks[number] for number in own if number is not None]
-    return any(
-        on_stack(stack, kind.helpers) or (on_stack(stack, kind.from_helper) and on_stack(stack, kind.waits))
-        for stack in stacks
-    )
+    return any(on_stack(seen.recording.stacks[number], places) for number in own if number is not None)
 
 
 def _loader_threads(seen: Seen, spans: Sequence[Span]) -> dict[int, list[WorkerLook]]:

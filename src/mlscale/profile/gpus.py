@@ -56,9 +56,8 @@ def busy_of(recording: Recording, spans: Sequence[Span], pids: Sequence[int]) ->
     gpus = []
     columns: dict[str, list[float]] = {}
     for index in sorted(wanted):
-        samples = [
-            e.values for e in recording.events if isinstance(e, GpuSample) and e.gpu == index and inside(e.t, spans)
-        ]
+        seen = (e for e in recording.events if isinstance(e, GpuSample) and e.gpu == index and inside(e.t, spans))
+        samples = [_within(e, spans) for e in seen]
         gpus.append(_gpu(facts[index], samples))
         columns.setdefault("busy", []).extend(_busy(facts[index], samples))
         for name in ("memory_used_bytes", "memory_busy", "power_w", "pcie_bytes_per_s"):
@@ -78,6 +77,15 @@ def busy_of(recording: Recording, spans: Sequence[Span], pids: Sequence[int]) ->
         _mean(columns.get("pcie_bytes_per_s")),
         tuple(warnings),
     )
+
+
+def _within(sample: GpuSample, spans: Sequence[Span]) -> Mapping[str, Any]:
+    """What a look says of the steady time: GPM's counters only where all the time that they are of lies in it."""
+    since = sample.t - float(sample.values.get("gpm_s", 0.0))
+    if any(start <= since and sample.t <= end for start, end in spans):
+        return sample.values
+    of_before = ("gpm_", "pcie_")
+    return {name: value for name, value in sample.values.items() if not name.startswith(of_before)}
 
 
 def _visible(recording: Recording, facts: Mapping[int, Any], pids: Sequence[int]) -> list[int]:

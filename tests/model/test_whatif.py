@@ -107,3 +107,15 @@ def test_where_the_gpu_counts_its_busy_time_the_step_errs_by_the_ends_of_the_win
         profile, window=dataclasses.replace(profile.window, steady_s=profile.window.steady_s / 2)
     )
     assert counted.step_error < modelled(short).step_error < unseen.step_error
+
+
+@pytest.mark.parametrize(
+    "name", ["a_remote_store_whose_line_is_full", "a_throttled_disk_2", "a_full_line_and_little_else"]
+)
+def test_waits_for_a_store_at_its_ceiling_are_not_counted_twice(name: str) -> None:
+    """They hold the queue that the ceiling makes. With all of them and the ceiling, a full line gave 5 % less than was seen."""
+    known = pipeline_of(profile_of(name))
+    assert known is not None and known.pipeline.store_batches_per_s == known.rate
+    assert throughput(known.pipeline) == pytest.approx(known.rate, rel=0.01)
+    # More callers get no more from it.
+    assert throughput(with_workers(known.pipeline, 16)) <= known.rate

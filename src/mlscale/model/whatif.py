@@ -34,6 +34,8 @@ LEAST_TAKE_OVER_S = 0.8e-3  # of the training thread
 LEAST_HAND_OVER_S = 0.6e-3  # of a worker's CPU time
 FEW_LOOKS = 10  # at taking over: fewer tell its share no better than to a third
 BESIDE_EACH_OTHER = 0.5  # of what a worker's two threads seem to do so, where a wait for a core hides how much: halfway
+AT_CEILING = 0.995  # of the rate that was seen, which is the ceiling itself: that the model can only come near to
+_HALVINGS = 12
 DEFAULT_PREFETCH = 2  # torch.utils.data.DataLoader's
 GIL_BOUND = 0.1  # share of a thread's time spent waiting for the lock, from which it bounds the loader
 # Squared coefficient of variation of a batch's preparation and of the step, mean of both. A batch is a sum over its
@@ -157,6 +159,8 @@ def pipeline_of(profile: JobProfile) -> Known | None:
             expected_s, contention_error = at_turns_s, TURNS_ERROR
     pipeline = _with_contention(pipeline, rate, expected_s, receive / rate, thread.queue / rate, stopped=stopped)
     pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
+    if at_ceiling:
+        pipeline = _queueing(pipeline, rate)
     return Known(
         pipeline,
         CPU_ERROR,
@@ -265,6 +269,17 @@ def _fitted_variability(pipeline: Pipeline, rate: float) -> float:
     steps = 16
     ratio = math.pow(MOST_VARIABILITY / LEAST_VARIABILITY, 1 / steps)
     return min((LEAST_VARIABILITY * math.pow(ratio, step) for step in range(steps + 1)), key=surprise)
+
+
+def _queueing(pipeline: Pipeline, rate: float) -> Pipeline:
+    """A store at its ceiling makes its callers queue. What they wait holds that, and so would count it twice beside the ceiling:
+    the store's own time is so much of it as gives the rate that was seen."""
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        share = (low + high) / 2
+        tried = dataclasses.replace(pipeline, store_s=pipeline.store_s * share)
+        low, high = (share, high) if throughput(tried) >= rate * AT_CEILING else (low, share)
+    return dataclasses.replace(pipeline, store_s=pipeline.store_s * high)
 
 
 def relative_error(share: float, looks: int) -> float:

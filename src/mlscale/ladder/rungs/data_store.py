@@ -1,6 +1,6 @@
 """Rung 3: is preparation limited by I/O? Then the data belongs on a faster store."""
 
-from mlscale.ladder.case import FAST_STORE_ERROR, Case
+from mlscale.ladder.case import FAST_STORE_ERROR, STORE_LEFT, STORE_LEFT_MOST, Case
 from mlscale.ladder.result import RungResult
 from mlscale.ladder.rung import Rung, Threshold
 from mlscale.ladder.wording import pct, times
@@ -86,6 +86,11 @@ DATA_STORE = Rung(
             "a remote line is full",
             f"{COMING_IN:.0%} of the waits see an answer trickle in, below {ONE_CONNECTION_BYTES_PER_S / 1e6:g} MB/s each",
             "AWS: one request carries 85 to 90 MB/s from S3",
+        ),
+        Threshold(
+            "what a local store leaves of the waiting",
+            f"{STORE_LEFT:.0%} (none in memory, {STORE_LEFT_MOST:.0%} on a slow one)",
+            "flash answers in 0.1 ms where others take 5 to 50",
         ),
         Threshold("error of the promise", f"{FAST_STORE_ERROR:.0%}", 'calibrated: docs/model.md, "Errors"'),
     ),

@@ -69,6 +69,7 @@ def run(
             after = starts(number_of_starts, setting.after(given, workers), scratch, gpu, setting.ready)
     if setting.after is not None and setting.lifted:
         after = starts(number_of_starts, setting.after(None, workers), scratch, gpu, setting.ready)
+    again = once_more(setting, scratch, gpu) if after else None
     assert seen.truth is not None
     promise = seen.report["next_step"]["expected_speedup"]
     throughput = seen.report["measurements"].get("throughput", {}).get("value")
@@ -82,6 +83,7 @@ def run(
         "promise": promise,
         "real": statistics.mean(after) / seen.truth.samples_per_s if after else None,
         "real_swing": (max(after) - min(after)) / statistics.mean(after) if after else None,
+        "drift": again / seen.truth.samples_per_s - 1 if again is not None else None,
         "rate_error": None if throughput is None else throughput / seen.truth.samples_per_s - 1,
         "wait_error": None if wait is None else wait - seen.truth.data_wait_fraction,
         "took_s": ended - began,
@@ -100,6 +102,13 @@ def hidden_prints() -> Iterator[None]:
 def starts(number: int, command: list[str], scratch: Path, gpu: dict[str, str], ready: int) -> list[float]:
     """Samples per second of each of several starts of a job."""
     return [measure(command, scratch, gpu, ready, seconds=START_S) for _ in range(number)]
+
+
+def once_more(setting: Setting, scratch: Path, gpu: dict[str, str]) -> float:
+    """Samples per second of the job as it was, after all: had the machine changed meanwhile?"""
+    with setting.fault() as given:
+        prefix = given if isinstance(given, list) else []
+        return measure(setting.before(given), scratch, gpu, setting.ready, prefix, seconds=START_S)
 
 
 def measure(
@@ -188,6 +197,7 @@ def overall(results: Sequence[Result]) -> list[str]:
     rates = [abs(row["rate_error"]) for row in results if row["rate_error"] is not None]
     slower = slowdowns(results)
     swings = [row["real_swing"] for row in results if row.get("real_swing") is not None]
+    drifts = [abs(row["drift"]) for row in results if row.get("drift") is not None]
     return [
         f"Verdicts right: {right} of {len(results)}. Promised speed-up off by {statistics.median(errors):.1%} at the "
         f"median, {max(errors):.1%} at worst; inside its 90 % interval {sum(map(inside, promised))} times of "
@@ -200,6 +210,14 @@ def overall(results: Sequence[Result]) -> list[str]:
                 f"{max(swings):.1%} at worst."
             ]
             if swings
+            else []
+        ),
+        *(
+            [
+                "The job as it was, started once more after all, differs from what was diagnosed by "
+                f"{statistics.median(drifts):.1%} at the median, {max(drifts):.1%} at worst."
+            ]
+            if drifts
             else []
         ),
         *([f"Jobs slower while the command ran, at the median: {median_with_interval(slower)}."] if slower else []),

@@ -31,7 +31,7 @@ def test_receiving_is_no_part_of_the_work_on_a_local_store() -> None:
     gain = case_of(profile_of("a_full_line_and_little_else")).faster_store
     assert gain is not None
     assert gain.value == pytest.approx(REAL_GAIN, rel=0.2)
-    # What the local store leaves of the waiting is not known: half of all that is left, or nothing.
+    # What the local store leaves of the waiting is not known: from nothing to twice the usual.
     assert gain.low < 0.6 * gain.value
     assert gain.high > 1.1 * gain.value
 
@@ -61,6 +61,8 @@ def test_what_cannot_be_counted_spares_none() -> None:
     profile = profile_of("a_full_line_and_little_else")
     assert received_s(dataclasses.replace(profile, demand=None)) == 0
     assert received_s(dataclasses.replace(profile, workers=None)) == 0
+    unknown = dataclasses.replace(profile.stores[0], read_bytes_per_s=None)
+    assert received_s(dataclasses.replace(profile, stores=(unknown,))) == 0
 
 
 def test_a_moderate_gain_keeps_its_narrow_interval() -> None:

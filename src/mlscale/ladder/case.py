@@ -39,14 +39,12 @@ FAST_STORE_ERROR = 0.05  # of a promise about another store: calibrated, docs/mo
 CORES_ERROR = 0.03  # of the cores that can be had: what others use changes
 TURNOVER_LEAST = 0.5  # of the gain from workers that outlive an epoch: the loop's own work between epochs stays
 STORE_LEFT = 0.02  # of the waiting that stays on a local store: flash answers in 0.1 ms where others take 5 to 50
-STORE_LEFT_MOST = (
-    0.04  # on a slow one; nothing stays where the data is in memory (a RAM disk, or the page cache after an epoch)
-)
-# CPU time of reading a local file. Measured here: 0.04 ns a byte from the page cache, 0.08 to 0.13 from the disk.
+# Twice that on a slow one, which is a guess; nothing where the data is in memory (a RAM disk, or the page cache after an epoch).
+STORE_LEFT_MOST = 2 * STORE_LEFT
+# CPU time of reading a local file: 0.04 to 0.3 ns a byte, cached or not, by the size of the reads (benchmarks/local_read.py).
 LOCAL_READ_S_PER_BYTE = 0.1e-9
-RECEIVING_LEAST = (
-    0.5  # of the CPU time at lines that wait for a remote store: the rest of such a line may be the job's own work
-)
+# Of the CPU time at lines that wait for a remote store; the rest may be the job's own work. Halfway: nothing tells it.
+RECEIVING_LEAST = 0.5
 
 
 @dataclass(frozen=True)
@@ -303,10 +301,10 @@ def _on_a_local_store(known: Known, profile: JobProfile) -> SpeedUp:
 
 def received_s(profile: JobProfile) -> float:
     """CPU seconds of a batch that a remote store takes beside its waiting: those at the very lines that wait for it, but for
-    what reading as much from a local file takes. 0 where batches cannot be counted, or nothing is remote."""
+    what reading as much from a local file takes. 0 where nothing is remote, or batches or bytes cannot be counted."""
     store = profile.stores[0] if profile.stores else None
     workers, demand = profile.workers, profile.demand
-    if store is None or store.kind != "socket" or workers is None or demand is None:
+    if store is None or store.kind != "socket" or store.read_bytes_per_s is None or workers is None or demand is None:
         return 0.0
     waiting = {(f.filename, f.line) for f in workers.functions if f.activity == "io_wait"}
     computing = [f for f in workers.functions if f.activity == "compute"]
@@ -316,7 +314,7 @@ def received_s(profile: JobProfile) -> float:
     # Only the largest functions are kept: all that workers compute may be more than those.
     receiving_s = float(demand.worker_cpu_s) * at_waiting / max(workers.compute, sum(f.share for f in computing))
     ranks = max(1, len(profile.job.ranks))
-    read_s = (store.read_bytes_per_s or 0.0) / ranks / demand.batches_per_s * LOCAL_READ_S_PER_BYTE
+    read_s = store.read_bytes_per_s / ranks / demand.batches_per_s * LOCAL_READ_S_PER_BYTE
     return max(0.0, receiving_s - read_s)
 
 

@@ -15,10 +15,9 @@ WITHIN_BEST = 0.02  # the fewest workers within this of the most that can be had
 HYPERTHREAD_YIELD = (
     0.25  # of a core, what its second thread adds: 0.2 to 0.3 for decoding (profiles/calibration/storage.yaml)
 )
-CROWDING = (
-    0.08  # of a full machine's work, lost to shared caches and memory: +5 % of CPU time per batch from one busy core
-)
-# of two to both (median of five jobs here; 0 in pure Python, 15 % in HDF5), docs/model.md
+# Of a full machine's work, lost to shared caches and memory. CPU time of a batch from one busy core of two to both: +5 % on one
+# machine (median of five jobs; 0 in pure Python, 15 % in HDF5), 0 % on another (nine jobs, -2 to +3 %): benchmarks/full_cores.py.
+CROWDING = 0.06
 BUSY_SPREAD = 0.25  # of the number of busy cores, from one moment to the next
 _FIXED_POINT = 12
 NOTHING = 1e-12  # of all probability

@@ -44,7 +44,7 @@ VARIABILITY = 0.1
 TELLING_WAIT = 0.04  # share of the time waiting for data, below which it tells nothing of the variability
 VARIABILITY_SPREAD = 0.8  # standard deviation of its logarithm: usually between 0.45 and 2.2 times VARIABILITY
 RATE_SPREAD = 0.03  # of the model's rate at the true demands, which are seen with an error of some percent
-LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 3.0  # nearly clockwork; burstier than exponential times
+LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 10.0  # nearly clockwork; a throttled disk, that gives in bursts
 # Taking a batch over is a row of short runs and answers. Where it finds the cores busy it waits for one, in all this many
 # times its own CPU time, and where they are free still a part of it: 13 jobs of 2 to 4 workers on 2 cores, docs/model.md.
 CONTENTION, CONTENTION_ERROR = 1.4, 0.5
@@ -54,7 +54,7 @@ USUAL_WAIT = 0.4  # the same, with cores free
 TURN_WAIT_S, SHORT_SLEEP_S, LONG_SLEEP_S = 0.6e-3, 1e-3, 5e-3
 OWN_TURNS = 0.5  # of a loop's turns, while data is short: the others end its waits for data, which will be there
 TURNS_ERROR = 1.0  # half of it to twice as much: so far loops and pools differ
-CROWDING_ERROR = 0.5  # less in pure Python, more where memory is all that counts
+CROWDING_ERROR = 1.0  # next to none on one machine, a tenth and more on another: half to twice
 CROWDED_NOW = 0.3  # chance of finding all cores busy, from which what is seen tells how long it waits for one then
 ANSWER_ERROR = 0.25  # of the waits for a worker's interpreter: while data is short, they overlap with its computing
 MOSTLY = 0.5
@@ -79,6 +79,7 @@ class Known:
     lock_s: float = 0.0  # part of step_s that is waiting for the lock of a loader in threads
     hand_over: HandOver | None = None  # what a batch would cost to get from a worker, where its size is known
     timed: bool = True  # times are in seconds; else in mean times of a batch, which nobody saw
+    misfit: float = 0.0  # how far the model is from the rate that was seen, beyond what the demands' own errors explain
 
 
 def pipeline_of(profile: JobProfile) -> Known | None:
@@ -172,6 +173,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         rate=rate,
         hand_over=profile.hand_over,
         timed=profile.demand is not None,
+        misfit=max(0.0, abs(math.log(throughput(pipeline) / rate)) - RATE_SPREAD),
     )
 
 
@@ -317,7 +319,8 @@ def speedup(
     """
     base = known.pipeline
     value = _ratio(base, change)
-    squares = (value * math.hypot(MODEL_ERROR, extra_error)) ** 2
+    # What the model misses now it may miss then.
+    squares = (value * math.hypot(MODEL_ERROR, extra_error, known.misfit)) ** 2
     for part, error in (
         ("prepare_cpu_s", known.cpu_error),
         ("store_s", known.store_error),

@@ -82,6 +82,7 @@ EXPECTED = {
     "real_gpu_two_workers": ("loader_workers", "loader_workers", "cl climb cl la la bl bl bl"),
     # Objects of 45 KB, complete within 9 ms: the first byte of each waits for the others' bytes.
     "a_narrow_line_small_objects": ("storage", "data_store", "cl bl climb la la bl bl bl"),
+    "a_disk_that_gives_in_bursts": ("loader_workers", "loader_workers", "cl climb la la la bl bl bl"),
     "a_full_line_and_little_else": ("storage", "data_store", "cl bl climb la la bl bl bl"),
 }
 LETTERS = {"cl": "clear", "la": "later", "bl": "blocked", "climb": "climb"}

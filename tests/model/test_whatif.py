@@ -15,6 +15,7 @@ from mlscale.model.whatif import (
     TAKE_OVER_SHARE,
     Known,
     pipeline_of,
+    speedup,
     waits_at_turns,
 )
 from mlscale.profile.build import build_profile
@@ -119,3 +120,21 @@ def test_waits_for_a_store_at_its_ceiling_are_not_counted_twice(name: str) -> No
     assert throughput(known.pipeline) == pytest.approx(known.rate, rel=0.01)
     # More callers get no more from it.
     assert throughput(with_workers(known.pipeline, 16)) <= known.rate
+
+
+def test_a_disk_that_gives_in_bursts_is_burstier_than_exponential_times() -> None:
+    """Three workers at a throttled disk: they idle while the loop waits, for its next batch is with the one that the throttle
+    stopped. Nine of them made 1.83 times as many batches, hardly fewer than from memory (1.96)."""
+    known = pipeline_of(profile_of("a_disk_that_gives_in_bursts"))
+    assert known is not None and known.pipeline.variability > 3
+    assert throughput(known.pipeline) > 1.1 * known.rate  # it does not explain all
+    gain = speedup(known, lambda p: with_workers(p, 9))
+    assert gain.low < 1.83 < gain.high
+    sure = speedup(dataclasses.replace(known, misfit=0.0), lambda p: with_workers(p, 9))
+    assert sure.value == gain.value and not sure.low < 1.83 < sure.high
+
+
+def test_a_model_that_fits_is_not_widened() -> None:
+    known = pipeline_of(profile_of("too_few_workers"))
+    assert known is not None and known.misfit == 0
+    assert throughput(known.pipeline) == pytest.approx(known.rate, rel=0.03)

@@ -270,6 +270,7 @@ def outside(known: Known, pipeline: Pipeline, workers: int, times: float = 1.0) 
         pipeline,
         prepare_cpu_s=prepare_s + hand_over_s,
         step_s=pipeline.step_s + take_over_s,
+        step_cpu_s=pipeline.step_cpu_s + take_over_s,
         contention_s=CONTENTION * take_over_s,
     )
     return with_workers(moved, workers)

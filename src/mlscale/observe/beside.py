@@ -1,4 +1,4 @@
-"""Which other programs take the cores. Looked for only where no core is free, once: it reads each process's totals twice."""
+"""Which other programs take the cores. Looked for only where there are some, once: it reads each process's totals twice."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from mlscale.observe import proc
+from mlscale.observe import machine, proc
 
+COMPANY = 0.1  # of the machine's cores, which others use: the least that the ladder calls company
 LEAST_CORES = 0.1  # of a program that is worth naming
 MOST_NAMED = 3
 _RUNS_SCRIPTS = ("python", "node", "java", "perl", "ruby", "bash", "sh")
+
+
+def is_company(machine_cpu_s: float, job_cpu_s: float, seconds: float) -> bool:
+    """Whether others take cores, by the CPU seconds of all and of the job in so many seconds."""
+    return seconds > 0 and (machine_cpu_s - job_cpu_s) / seconds >= COMPANY * machine.logical_cpus()
 
 
 def cpu_by_process(passed_over: Collection[int]) -> dict[int, float]:

@@ -106,6 +106,33 @@ def test_no_workers(tmp_path: Path, gpu: dict[str, str]) -> None:
     agrees(seen)
 
 
+def test_no_workers_beside_another_session(tmp_path: Path, gpu: dict[str, str]) -> None:
+    """A core is free, and yet another program has its share of both: it is named before workers are promised to win it."""
+    log = tmp_path / "log"
+    command = [
+        *JOBS,
+        "files",
+        "--data",
+        str(small_files(tmp_path)),
+        "--workers",
+        "0",
+        "--cpu-ms",
+        "2",
+        "--step-ms",
+        "15",
+    ]
+    with inject.cpu_hogs(1) as hogs, job(command, log, **gpu) as pid:
+        seen = diagnose(pid, log, **gpu)
+        named = f"pid {hogs[0]}"
+    assert seen.verdict == "loader_workers"
+    assert named in " ".join(seen.report["verdict"]["because"])
+    if beside.share_group(os.getpid()) is not None:
+        assert (
+            seen.report["next_step"]["expected_speedup"]["value"] < 1.55
+        )  # 32 ms of Python and 15 ms of steps: no two workers
+    agrees(seen)
+
+
 @pytest.mark.parametrize("exact", ["", "1"])
 def test_cores_used_up_by_decoding(tmp_path: Path, gpu: dict[str, str], exact: str) -> None:
     log = tmp_path / "log"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mlscale.observe import beside
+from mlscale.observe import beside, machine
 
 
 @pytest.fixture
@@ -93,3 +93,11 @@ def test_a_session_of_its_own_is_another_group() -> None:
 
 def test_a_process_that_is_gone_has_no_group() -> None:
     assert beside.share_group(1 << 22) is None
+
+
+def test_others_are_company_from_a_tenth_of_the_cores() -> None:
+    cores = machine.logical_cpus()
+    assert beside.is_company(machine_cpu_s=2.0 * (0.5 + 0.15 * cores), job_cpu_s=2.0 * 0.5, seconds=2.0)
+    assert not beside.is_company(machine_cpu_s=2.0 * (0.5 + 0.05 * cores), job_cpu_s=2.0 * 0.5, seconds=2.0)
+    assert not beside.is_company(machine_cpu_s=1.0, job_cpu_s=0.0, seconds=0.0)
+    assert not beside.is_company(machine_cpu_s=0.0, job_cpu_s=1.0, seconds=2.0)  # one of its processes was new

@@ -139,18 +139,34 @@ class Case:
         return ranks[1].communication - ranks[0].communication if len(ranks) > 1 else 0.0
 
     @property
+    def lags_by(self) -> str | None:
+        """What the rank that lags does more of than the others: data, host or step. None where none lags."""
+        slow = self.straggler
+        if slow is None:
+            return None
+        return max(
+            ("data", "host", "step"), key=lambda name: float(getattr(slow, name)) - self._others_mean(slow, name)
+        )
+
+    def _others_mean(self, slow: Rank, name: str) -> float:
+        others = [float(getattr(rank, name)) for rank in self.profile.job.ranks if rank is not slow]
+        return sum(others) / len(others)
+
+    @property
     def _by_waiting(self) -> list[Rank]:
         return sorted(self.profile.job.ranks, key=lambda rank: rank.communication)
 
     def lost(self, name: str) -> float:
-        """A share of the time that could be saved. What only the rank that lags does makes all others wait for it."""
+        """A share of the time that could be saved. What only the rank that lags does makes all others wait for it; where that is
+        waiting for its data, data is what all of them wait for."""
         slow = self.straggler
         if slow is None or name not in ("data", "host", "communication"):
             return self._lost(name)
-        others = [getattr(rank, name) for rank in self.profile.job.ranks if rank is not slow]
-        mean = float(sum(others)) / len(others)
+        for_data, mean = self.lags_by == "data", self._others_mean(slow, name)
         if name == "communication":
-            return mean
+            return max(0.0, mean - self.lag) if for_data else mean
+        if name == "data" and for_data:
+            return max(0.0, self._lost(name) + slow.data - self.share(name))
         return max(0.0, self._lost(name) - max(0.0, self.share(name) - mean))
 
     def _lost(self, name: str) -> float:

@@ -136,6 +136,11 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
     if cpu is not None:
         others = f"; other programs use {cores(case.company)}{programs(cpu)}" if case.company else ""
         found.append(f"The job uses {cores(cpu.job_cores)} of {cores(cpu.limit_cores)}{others}.")
+    slow = case.straggler
+    if slow is not None and case.lags_by == "data":
+        found.append(
+            f"Rank {slow.rank} (pid {slow.pid}) waits most for its data, and the others {pct(case.lag)} of their time for it."
+        )
     if case.taking_over >= DEAR:
         waiting = ", and waiting for a core meanwhile," if case.taking_over > case.share("receive") else ""
         found.append(f"Taking batches over from the workers{waiting} takes {pct(case.taking_over)} of the time.")
@@ -186,14 +191,9 @@ def next_step(case: Case, bottleneck: Bottleneck, ladder: tuple[RungResult, ...]
     if bottleneck == "communication":
         slow = case.straggler
         if slow is not None:
-            others = [rank for rank in case.profile.job.ranks if rank is not slow]
-            more = {
-                name: getattr(slow, name) - sum(getattr(rank, name) for rank in others) / len(others)
-                for name in ("data", "host", "step")
-            }
-            cause = max(more, key=lambda name: more[name])
-            what = {"data": "it waits for its data", "host": "its host work", "step": "its step is slower"}[cause]
-            look = f"Look at rank {slow.rank} (pid {slow.pid}) first: {what}. mlscale diagnose --pid {slow.pid}"
+            what = {"data": "it waits for its data", "host": "its host work", "step": "its step is slower"}
+            first = f"Look at rank {slow.rank} (pid {slow.pid}) first: {what[case.lags_by or 'host']}."
+            look = f"{first} mlscale diagnose --pid {slow.pid}"
             return NextStep(None, (look,), _without_lag(case))
         return NextStep(
             None, ("Exchange less: larger batches, gradient accumulation, lower-precision gradients, better overlap",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from mlscale.profile.images import oversized_of
@@ -38,6 +40,14 @@ def test_only_what_grows_with_an_image_shrinks_with_it() -> None:
     assert found.decode_share + found.resize_share == pytest.approx(grows)
     assert found.resize_share == pytest.approx(0.30)
     assert found.looks == 200
+
+
+def test_functions_too_small_to_be_kept_count_as_well() -> None:
+    """Only the largest functions are kept; what else a worker computes, or waits for a core to compute, stays."""
+    some = dataclasses.replace(workers(), functions=workers().functions[:2], compute=0.8, run_queue=0.2)
+    found = oversized_of(recording((1000, 1000), (500, 500)), some, None, inline=False)
+    assert found is not None
+    assert found.freed == pytest.approx(0.40 * 0.75 + 0.30)
 
 
 @pytest.mark.parametrize(

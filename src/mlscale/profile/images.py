@@ -47,12 +47,15 @@ def oversized_of(
     if statistics.median(ratios) < AREA_RATIO:
         return None
     functions: Sequence[FunctionShare] = ()
-    looks_at = 0
+    computes, looks_at = 0.0, 0
     if workers is not None and not inline:
         functions, looks_at = [f for f in workers.functions if f.activity == "compute"], workers.samples
+        computes = workers.compute + workers.run_queue  # a look cannot tell them apart
     elif thread is not None:
         functions, looks_at = [f for f in thread.functions if f.activity == "data"], thread.samples
-    total = sum(f.share for f in functions) or 1.0
+        computes = thread.data_cpu
+    # Only the largest functions are kept: all that is computed may be more than those.
+    total = max(computes, sum(f.share for f in functions)) or 1.0
     return Oversized(
         (round(statistics.median(s[0] for s in stored)), round(statistics.median(s[1] for s in stored))),
         (round(statistics.median(u[0] for u in used)), round(statistics.median(u[1] for u in used))),

@@ -127,9 +127,8 @@ def test_no_workers_beside_another_session(tmp_path: Path, gpu: dict[str, str]) 
     assert seen.verdict == "loader_workers"
     assert named in " ".join(seen.report["verdict"]["because"])
     if beside.share_group(os.getpid()) is not None:
-        assert (
-            seen.report["next_step"]["expected_speedup"]["value"] < 1.55
-        )  # 32 ms of Python and 15 ms of steps: no two workers
+        # 32 ms of Python and 15 ms of steps: two workers with a core each would bring more.
+        assert seen.report["next_step"]["expected_speedup"]["value"] < 1.55
     agrees(seen)
 
 

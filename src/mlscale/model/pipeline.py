@@ -16,7 +16,7 @@ HYPERTHREAD_YIELD = (
     0.25  # of a core, what its second thread adds: 0.2 to 0.3 for decoding (profiles/calibration/storage.yaml)
 )
 # Of a full machine's work, lost to shared caches and memory. CPU time of a batch from one busy core of two to both: +5 % on one
-# machine (median of five jobs; 0 in pure Python, 15 % in HDF5), 0 % on another (nine jobs, -2 to +3 %): benchmarks/full_cores.py.
+# machine (median of five jobs; 0 in pure Python, 15 % in HDF5), -1 % on another (nine, -4 to +4 %): benchmarks/full_cores.py.
 CROWDING = 0.06
 BUSY_SPREAD = 0.25  # of the number of busy cores, from one moment to the next
 _FIXED_POINT = 12

@@ -144,7 +144,7 @@ class _Loop:
         self.seen = _Seen(recorder)
         self.pace = 1.0  # looks are this much further apart than asked for
         self._machine: MachineSample | None = None  # the last one
-        self._job_cpu_s = 0.0  # of all its processes then
+        self._job: dict[int, float] = {}  # CPU seconds of its processes then
         self._full = False  # no core was free
         self._beside: tuple[float, dict[int, float]] | None = None  # when, and CPU seconds of other programs then
         self._workers: list[tuple[Watched, int]] = []  # the main threads of worker processes
@@ -241,14 +241,16 @@ class _Loop:
         self.pace = next_pace(self.pace, used, full=self._full)
 
     def _read_counters(self, now: float) -> None:
-        job_cpu_s = sum(self._process_sample(process, now) for process in self.tree.processes.values())
+        job = {pid: self._process_sample(process, now) for pid, process in self.tree.processes.items()}
         sample, company = MachineSample(now, machine.sample(self.limits, self._disks)), False
         if self._machine is not None:
             before, seconds = self._machine.values, now - self._machine.t
             self._full = is_full(before, sample.values, seconds)
-            all_cpu_s = sample.values.get("cpu_s", 0.0) - before.get("cpu_s", 0.0)
-            company = beside.is_company(all_cpu_s, job_cpu_s - self._job_cpu_s, seconds)
-        self._machine, self._job_cpu_s = sample, job_cpu_s
+            job_cpu_s = sum(cpu_s - self._job.get(pid, 0.0) for pid, cpu_s in job.items() if cpu_s is not None)
+            if "cpu_s" in before and "cpu_s" in sample.values:
+                company = beside.is_company(sample.values["cpu_s"] - before["cpu_s"], job_cpu_s, seconds)
+        self._machine = sample
+        self._job = {pid: cpu_s for pid, cpu_s in job.items() if cpu_s is not None}
         self.recorder.add(sample)
         if (self._full or company) and self.started is not None:
             self._look_beside(now)
@@ -263,12 +265,12 @@ class _Loop:
             self.recorder.add(Fact(now, "beside", {"programs": programs, "group": beside.share_group(self.root)}))
             self._beside = (now, {})  # asked and answered
 
-    def _process_sample(self, process: Watched, now: float) -> float:
-        """Its CPU seconds so far; 0 where it has ended."""
+    def _process_sample(self, process: Watched, now: float) -> float | None:
+        """Its CPU seconds so far; None where it has ended."""
         try:
             stat = proc.stat(process.pid)
         except ProcessLookupError:
-            return 0.0
+            return None
         io = proc.io_counters(process.pid) or {}
         self.recorder.add(
             ProcessSample(

@@ -39,7 +39,7 @@ MEASURE_S = 15
 STARTS, START_S = (
     2,
     10,
-)  # of the job after its step: one start made 8 % less than others on full cores (docs/validation.md)
+)  # of the job after its step: one start made 8 % less than others on full cores (docs/validation-before.md)
 LAST_STEP_S = 0.5  # until the log has the step that ends after the time alone
 Result = dict[str, Any]
 

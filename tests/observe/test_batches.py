@@ -54,7 +54,10 @@ def counted(how: str, spare: str, folder: Path) -> tuple[list[int], int]:
         deadline = time.monotonic() + 60
         while (not log.exists() or len(log.read_text().split()) < 20) and time.monotonic() < deadline:
             time.sleep(0.1)
-        tree.update(0.0, full=False)
+        assert log.exists(), f"no batch after 60 s; exit status: {process.poll()}"
+        while not tree.of_role("training") and time.monotonic() < deadline:
+            tree.update(0.0, full=False)  # a stack that could not be read is asked for again, as in a watch
+            time.sleep(0.1)
         (training,) = tree.of_role("training")
         began = time.monotonic()
         while time.monotonic() < began + 2:

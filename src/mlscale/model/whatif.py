@@ -59,6 +59,10 @@ CROWDED_NOW = 0.3  # chance of finding all cores busy, from which what is seen t
 ANSWER_ERROR = 0.25  # of the waits for a worker's interpreter: while data is short, they overlap with its computing
 MOSTLY = 0.5
 LEAST_ANSWERS = 0.25  # of the batches: from fewer waits, no more is concluded
+# Fewer than FEW_LOOKS at such a wait may be chance: what is usual then counts as one look more. The recordings in
+# tests/recordings that would have shown 1 ms in a look and more have 0 to 2 ms, and 18 ms where workers compute only Python.
+USUAL_ANSWER_S = 0.5e-3
+BY_CHANCE = 1.645  # standard deviations of 90 %; a count of looks has its root for one
 BESIDE = 0.05  # share of the cores from which others are company
 WAITS_FOR_CORE = 0.1  # share of its wanted time that a job waits for a core, from which the scheduler has to divide
 MUCH_WANTED = 0.5  # cores: a job that wants less sleeps most of the time, and is served first when it wakes
@@ -74,6 +78,7 @@ class Known:
     store_error: float
     step_error: float
     contention_error: float = CONTENTION_ERROR
+    answer_error: float = ANSWER_ERROR
     inline: bool = False  # the training thread prepares the data: workers would have to hand it over
     rate: float = 0.0  # batches/s that were seen, in the pipeline's unit of time; 0: unknown
     lock_s: float = 0.0  # part of step_s that is waiting for the lock of a loader in threads
@@ -152,7 +157,9 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     # Demands as they would be alone; the model adds what company costs.
     crowd = inflation(pipeline, (cpu.job_cores + cpu.other_cores) / ranks)
     pipeline = dataclasses.replace(pipeline, prepare_cpu_s=prepare_s / crowd, step_cpu_s=pipeline.step_cpu_s / crowd)
-    pipeline = _with_answers(pipeline, rate, blocked / rate)
+    handed_out = count and loader.worker_kind == "process" and not (stopped or thread.pinned or thread.overlap)
+    few = thread.samples if handed_out and profile.demand is not None and blocked * thread.samples < FEW_LOOKS else 0
+    pipeline, answer_error = _with_answers(pipeline, rate, blocked / rate, few)
     expected_s, contention_error = CONTENTION * receive / rate, CONTENTION_ERROR
     if loader.worker_kind == "thread" and thread.turns_per_s is not None:
         at_turns_s = waits_at_turns(thread.turns_per_s) / rate
@@ -168,6 +175,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         relative_error(io_share, looks),
         _step_error(profile, outside, rate * profile.window.steady_s),
         contention_error,
+        answer_error,
         inline=not count,
         lock_s=thread.gil / rate,
         rate=rate,
@@ -187,15 +195,21 @@ def _threads_of(profile: JobProfile, workers: int) -> float:
     return 1 + beside * (BESIDE_EACH_OTHER if own.run_queue > WAITS_FOR_CORE else 1.0)
 
 
-def _with_answers(pipeline: Pipeline, rate: float, blocked_s: float) -> Pipeline:
-    """The waits for a worker's interpreter, as they would be with a worker that always computes and cores that are free.
+def _with_answers(pipeline: Pipeline, rate: float, blocked_s: float, few: int) -> tuple[Pipeline, float]:
+    """The waits for a worker's interpreter, as they would be with a worker that always computes and cores that are free; and
+    their relative error. `few`: the looks, where so few of them saw one that chance may have done it; else 0.
 
     Where no core is free, the worker waits for one, as all do: that tells nothing of its interpreter.
     """
     if all_busy(pipeline, rate) > MOSTLY:
-        return pipeline
+        return pipeline, ANSWER_ERROR
     one = taking_over_s(dataclasses.replace(pipeline, answer_s=1.0), rate)
-    return dataclasses.replace(pipeline, answer_s=blocked_s / max(one, LEAST_ANSWERS))
+    if not few:
+        return dataclasses.replace(pipeline, answer_s=blocked_s / max(one, LEAST_ANSWERS)), ANSWER_ERROR
+    looks_per_s = few * rate  # at each second of wait that every batch has
+    seen = 1 + blocked_s * looks_per_s
+    answer_s = seen / (1 / USUAL_ANSWER_S + one * looks_per_s)
+    return dataclasses.replace(pipeline, answer_s=answer_s), math.hypot(ANSWER_ERROR, BY_CHANCE / math.sqrt(seen))
 
 
 def waits_at_turns(turns_per_s: float) -> float:
@@ -326,7 +340,7 @@ def speedup(
         ("store_s", known.store_error),
         ("step_s", known.step_error),
         ("contention_s", known.contention_error),
-        ("answer_s", ANSWER_ERROR),
+        ("answer_s", known.answer_error),
         ("crowding", CROWDING_ERROR),
         ("cores", cores_error),
     ):

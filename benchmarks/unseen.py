@@ -33,7 +33,10 @@ from benchmarks.promise import diagnosed_anew, hidden_prints, inside, keep, meas
 from tests.running import Seen, diagnose, job, rows_of
 from tests.virtual_nvml.gpu import build_driver, make_state
 
-READY_STEPS = 5
+READY_STEPS, OF_EACH = (
+    5,
+    2,
+)  # batches before a job is at work: some, and so many of each worker, for dozens take seconds to start
 WAITERS = 8  # workers that are tried too where a store answers late
 Result = dict[str, Any]
 
@@ -65,7 +68,8 @@ def run(drawn: Drawn, data: Data, driver: Path) -> Result:
     def rate(changed: Drawn) -> float:
         with meet(changed, data) as place:
             prefix = place if isinstance(place, list) else []
-            return measure(command(changed, data, place), scratch, gpu, READY_STEPS, prefix) / now
+            ready = max(READY_STEPS, OF_EACH * changed.workers)
+            return measure(command(changed, data, place), scratch, gpu, ready, prefix) / now
 
     tried = {f"{n} workers": rate(replace(drawn, workers=n)) for n in others(drawn, seen, wait)}
     gains = {"loader_workers": max(tried.values(), default=1.0)}

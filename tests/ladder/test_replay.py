@@ -27,6 +27,8 @@ EXPECTED = {
     "a_throttled_disk_0": ("storage", "data_store", "cl bl climb la la bl bl bl"),
     "a_throttled_disk_through": ("storage", "data_store", "cl bl climb la la bl bl bl"),
     "a_fuse_mount_with_latency": ("loader_workers", "loader_workers", "cl climb la la la bl bl bl"),
+    # The daemon takes twice the cores that the job does: no company, but part of reading.
+    "a_fuse_mount_whose_daemon_computes": ("loader_workers", "loader_workers", "cl climb la la la bl bl bl"),
     "a_remote_store_with_laten": ("loader_workers", "loader_workers", "cl climb la la la bl bl bl"),
     "a_remote_store_whose_line_is_full": ("storage", "data_store", "cl bl climb la la bl bl bl"),
     "a_remote_store_late_and_slow": ("loader_workers", "loader_workers", "cl climb la la la bl bl bl"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlscale.model.pipeline import throughput, with_workers
+from mlscale.model.pipeline import throughput, warmed, with_workers
 from mlscale.model.whatif import (
     CONTENTION,
     FEW_LOOKS,
@@ -139,6 +139,32 @@ def test_waits_for_a_store_at_its_ceiling_are_not_counted_twice(name: str) -> No
     assert throughput(known.pipeline) == pytest.approx(known.rate, rel=0.01)
     # More callers get no more from it.
     assert throughput(with_workers(known.pipeline, 16)) <= known.rate
+
+
+def test_who_serves_the_data_here_needs_the_more_cores_the_more_is_read() -> None:
+    """Dozens of workers at a FUSE mount brought 8 to 10 times, and its daemon took a core."""
+    profile = profile_of("a_fuse_mount_whose_daemon_computes")
+    cpu, known = profile.cpu, pipeline_of(profile)
+    assert cpu is not None and known is not None and cpu.serving_cores > cpu.worker_cores
+    assert cpu.other_cores < 0.1  # it is no company
+    alone = pipeline_of(dataclasses.replace(profile, cpu=dataclasses.replace(cpu, serving_cores=0.0)))
+    assert alone is not None
+    more, free = (throughput(with_workers(k.pipeline, 64)) / k.rate for k in (known, alone))
+    assert more < 0.92 * free
+    quota = dataclasses.replace(cpu, limit_source="quota")
+    assert modelled(dataclasses.replace(profile, cpu=quota)).pipeline.serving_cpu_s == 0  # it has cores of its own
+
+
+def test_the_cold_cores_of_readers_that_wait_get_warm_and_those_of_others_are() -> None:
+    known = pipeline_of(profile_of("a_fuse_mount_whose_daemon_computes"))
+    assert known is not None and 0.15 < known.pipeline.cold < 0.25
+    now = warmed(known.pipeline, known.rate)
+    assert now.prepare_cpu_s == pytest.approx(known.pipeline.prepare_cpu_s, rel=0.01)
+    assert warmed(known.pipeline, 1e3).prepare_cpu_s == pytest.approx(
+        known.pipeline.prepare_cpu_s * (1 - known.pipeline.cold), rel=0.01
+    )
+    for name in ("too_few_workers", "no_workers", "a_cpu_quota", "a_saturated_gpu"):
+        assert modelled(profile_of(name)).pipeline.cold == 0
 
 
 def test_a_disk_that_gives_in_bursts_is_burstier_than_exponential_times() -> None:

@@ -107,7 +107,9 @@ class Case:
         cpu = self.profile.cpu
         if cpu is None:
             return False
-        used = cpu.job_cores + cpu.other_cores if cpu.limit_source == "machine" else cpu.job_cores
+        used = cpu.job_cores
+        if cpu.limit_source == "machine":
+            used += cpu.other_cores + cpu.serving_cores
         return used >= USED_UP * cpu.limit_cores or cpu.throttled
 
     @property
@@ -299,6 +301,7 @@ def without_store(pipeline: Pipeline, left: float = STORE_LEFT, received_s: floa
         prepare_cpu_s=max(0.0, pipeline.prepare_cpu_s - received_s),
         store_s=pipeline.store_s * left,
         store_batches_per_s=None,
+        serving_cpu_s=0.0,
     )
 
 

@@ -9,7 +9,7 @@ from mlscale.ladder.case import WORTH, Case, is_kept, without_workers
 from mlscale.ladder.result import Bottleneck, NextStep, RungResult
 from mlscale.ladder.rungs.data_store import describe
 from mlscale.ladder.rungs.trim_preprocessing import heaviest
-from mlscale.ladder.wording import cores, count, pct, place, programs, trainer
+from mlscale.ladder.wording import cores, count, pct, place, programs, served_by, trainer
 from mlscale.model.pipeline import throughput
 from mlscale.model.speedup import SpeedUp
 from mlscale.model.whatif import VARIABILITY, relative_error, speedup
@@ -135,7 +135,8 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
         found.append(f"A worker's time ({case.workers} of them): {shares}.")
     if cpu is not None:
         others = f"; other programs use {cores(case.company)}{programs(cpu)}" if case.company else ""
-        found.append(f"The job uses {cores(cpu.job_cores)} of {cores(cpu.limit_cores)}{others}.")
+        served = served_by(cpu, "; ")
+        found.append(f"The job uses {cores(cpu.job_cores)} of {cores(cpu.limit_cores)}{served}{others}.")
     slow = case.straggler
     if slow is not None and case.lags_by == "data":
         found.append(

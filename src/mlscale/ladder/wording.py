@@ -5,6 +5,8 @@ from __future__ import annotations
 from mlscale.model.speedup import SpeedUp
 from mlscale.profile.job import Cpu, FunctionShare, Host
 
+SERVING = 0.05  # cores, from which it is worth telling who serves the data
+
 
 def pct(share: float) -> str:
     """A share in per cent, without decimals."""
@@ -25,6 +27,15 @@ def times(gain: SpeedUp | None) -> str:
 def cores(value: float) -> str:
     """A number of cores: "1 core", "1.5 cores"."""
     return f"{value:.3g} core{'' if abs(value - 1) < 0.005 else 's'}"
+
+
+def served_by(cpu: Cpu, before: str) -> str:
+    """What those use that serve the job's data on its own machine, after `before`: "s3fs uses 0.4 cores to serve its data"; ""
+    where it is not worth telling."""
+    if cpu.serving_cores < SERVING:
+        return ""
+    uses = "use" if len(cpu.servers) > 1 else "uses"
+    return f"{before}{' and '.join(cpu.servers)} {uses} {cores(cpu.serving_cores)} to serve its data"
 
 
 def count(value: int, noun: str) -> str:

@@ -18,6 +18,10 @@ HYPERTHREAD_YIELD = (
 # Of a full machine's work, lost to shared caches and memory. CPU time of a batch from one busy core of two to both: +5 % on one
 # machine (median of five jobs; 0 in pure Python, 15 % in HDF5), -1 % on another (nine, -4 to +4 %): benchmarks/full_cores.py.
 CROWDING = 0.06
+# Of the CPU time of a reader that waits most of the time, what it spares where the cores hardly rest: after a sleep caches are
+# cold, and clocks slow. Readers of late stores, and who serves them: 0.2 to 0.3 less, at 0.8 of the cores in use instead of 0.05
+# (a small server 0.6): benchmarks/cold.py.
+COLD = 0.25
 BUSY_SPREAD = 0.25  # of the number of busy cores, from one moment to the next
 _FIXED_POINT = 12
 NOTHING = 1e-12  # of all probability
@@ -37,6 +41,7 @@ class Pipeline:
     contention_s: float = 0.0  # more of the same: waiting for a core, where all are busy when a batch is taken over
     answer_s: float = 0.0  # more of the same: until a worker that computes hands its batch out, while cores are free
     step_cpu_s: float = 0.0  # CPU time that the training process takes from the same cores
+    serving_cpu_s: float = 0.0  # and who serves the data on this machine: a FUSE mount's daemon
     store_batches_per_s: float | None = None  # the store's ceiling
     parallelism: float | None = None  # of preparation, where a lock bounds it below the cores (the GIL: 1)
     variability: float = 1.0  # mean squared coefficient of variation of the two sides; 1: exponential
@@ -47,15 +52,26 @@ class Pipeline:
     machine_cores: float = 0.0  # logical ones that its threads may run on, whatever a quota says; 0: `cores`
     threads_per_core: int = 1  # hyperthreads: two share what one core can do
     crowding: float = CROWDING  # of a full machine's work, lost to shared caches and memory
+    cold: float = 0.0  # of the CPU time of preparing and serving, what is spared where no core rests any more
+    cold_used: float = 0.0  # share of the cores in use where those times were seen: nothing is spared there
     worker_threads: float = 1.0  # cores that one worker can use: a second thread of its own hands its batches over
+
+    @property
+    def beside_cpu_s(self) -> float:
+        """CPU time that a batch takes beside the workers'."""
+        return self.step_cpu_s + self.serving_cpu_s
+
+    @property
+    def busy_cpu_s(self) -> float:
+        """CPU time of a batch on cores that hardly rest."""
+        return (self.prepare_cpu_s + self.serving_cpu_s) * (1 - self.cold) + self.step_cpu_s
 
     @property
     def limits(self) -> dict[str, float]:
         """Each stage's own ceiling, batches/s."""
         found = {"step": 1 / self.step_s if self.step_s > 0 else float("inf")}
-        cpu = self.prepare_cpu_s + self.step_cpu_s
-        if cpu > 0:
-            found["cores"] = self.cores / cpu
+        if self.busy_cpu_s > 0:
+            found["cores"] = self.cores / self.busy_cpu_s
         if self.store_batches_per_s is not None:
             found["store"] = self.store_batches_per_s
         return found
@@ -69,18 +85,32 @@ def throughput(pipeline: Pipeline) -> float:
         rate = 1 / alone if alone > 0 else float("inf")
         return min(rate, pipeline.store_batches_per_s or float("inf"), _cores_bound(pipeline))
     rate = 0.0
-    # The training thread's own CPU time and the workers' share the cores: a fixed point of their division.
+    # The training thread's own CPU time, the workers' and the servers' share the cores: a fixed point of their division.
     for _ in range(_FIXED_POINT):
-        beside = rate * pipeline.step_cpu_s
-        cores = max(0.05, pipeline.cores - beside)
-        if pipeline.parallelism is not None:
-            cores = min(cores, pipeline.parallelism)
-        step_s = pipeline.step_s + taking_over_s(pipeline, rate or _cores_bound(pipeline))
-        fresh = _coupled(dataclasses.replace(pipeline, step_s=step_s), cores, beside)
+        now = warmed(pipeline, rate)
+        beside = rate * now.beside_cpu_s
+        cores = max(0.05, now.cores - beside)
+        if now.parallelism is not None:
+            cores = min(cores, now.parallelism)
+        step_s = now.step_s + taking_over_s(now, rate or _cores_bound(pipeline))
+        fresh = _coupled(dataclasses.replace(now, step_s=step_s), cores, beside)
         if abs(fresh - rate) < 1e-6 * max(fresh, 1e-9):
             break
         rate = fresh if rate == 0 else (rate + fresh) / 2
     return min(rate, _cores_bound(pipeline))
+
+
+def warmed(pipeline: Pipeline, rate: float) -> Pipeline:
+    """The pipeline with the CPU times that it has at a rate: the more its cores are used than where those were seen, the less."""
+    if not pipeline.cold:
+        return pipeline
+    used = rate * (pipeline.prepare_cpu_s + pipeline.beside_cpu_s) + pipeline.other_cores
+    share = min(1.0, used / max(pipeline.limit_cores or pipeline.cores, 0.05))
+    more = max(0.0, share - pipeline.cold_used) / max(1 - pipeline.cold_used, 1e-3)
+    kept = 1 - pipeline.cold * more
+    return dataclasses.replace(
+        pipeline, prepare_cpu_s=pipeline.prepare_cpu_s * kept, serving_cpu_s=pipeline.serving_cpu_s * kept, cold=0.0
+    )
 
 
 def all_busy(pipeline: Pipeline, rate: float) -> float:
@@ -89,12 +119,13 @@ def all_busy(pipeline: Pipeline, rate: float) -> float:
     That moment wakes a worker, by its next order. The other workers began earlier, one each batch, so that about
     `rate x prepare_cpu_s` of them still compute: are those as many as the cores that are left?
     """
-    ranks = pipeline.ranks
+    pipeline, ranks = warmed(pipeline, rate), pipeline.ranks
     left = max(0.0, pipeline.cores * ranks - 1)
     if left <= 0:
         return 1.0
-    most = max(0, pipeline.workers * ranks - 1) * pipeline.worker_threads + pipeline.other_cores * ranks
-    busy = ranks * min(rate * pipeline.prepare_cpu_s + pipeline.other_cores, 1e9)
+    beside = (pipeline.other_cores + rate * pipeline.serving_cpu_s) * ranks
+    most = max(0, pipeline.workers * ranks - 1) * pipeline.worker_threads + beside
+    busy = min(ranks * rate * pipeline.prepare_cpu_s + beside, 1e9)
     # Fewer threads than cores can never fill them.
     share = min(1.0, most / left)
     return share * _normal((busy - left) / (BUSY_SPREAD * max(left, 1.0)))
@@ -106,6 +137,7 @@ def taking_over_s(pipeline: Pipeline, rate: float) -> float:
     For a core, where all are busy. Where one is free, for the interpreter of the worker, as often as that computes: each
     of its answers gives the lock back, and a free core lets its main thread snatch it (the convoy of two threads).
     """
+    pipeline = warmed(pipeline, rate)
     crowded = all_busy(pipeline, rate)
     computes = min(1.0, rate * pipeline.prepare_cpu_s / max(pipeline.workers, 1))
     return pipeline.contention_s * crowded + pipeline.answer_s * computes * (1 - crowded)
@@ -127,7 +159,7 @@ def inflation(pipeline: Pipeline, busy: float) -> float:
 
 
 def _cores_bound(pipeline: Pipeline) -> float:
-    cpu = (pipeline.prepare_cpu_s + pipeline.step_cpu_s) * inflation(pipeline, pipeline.cores + pipeline.other_cores)
+    cpu = pipeline.busy_cpu_s * inflation(pipeline, pipeline.cores + pipeline.other_cores)
     return pipeline.cores / cpu if cpu > 0 else float("inf")
 
 

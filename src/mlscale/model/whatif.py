@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mlscale.model.pipeline import Pipeline, all_busy, inflation, taking_over_s, throughput
+from mlscale.model.pipeline import COLD, Pipeline, all_busy, inflation, taking_over_s, throughput
 from mlscale.model.speedup import SpeedUp
 from mlscale.profile.job import Cpu, HandOver, JobProfile
 
@@ -55,6 +55,7 @@ TURN_WAIT_S, SHORT_SLEEP_S, LONG_SLEEP_S = 0.6e-3, 1e-3, 5e-3
 OWN_TURNS = 0.5  # of a loop's turns, while data is short: the others end its waits for data, which will be there
 TURNS_ERROR = 1.0  # half of it to twice as much: so far loops and pools differ
 CROWDING_ERROR = 1.0  # next to none on one machine, a tenth and more on another: half to twice
+COLD_ERROR = 0.8  # of what cores that hardly rest spare: 0.14 to 0.45
 CROWDED_NOW = 0.3  # chance of finding all cores busy, from which what is seen tells how long it waits for one then
 ANSWER_ERROR = 0.25  # of the waits for a worker's interpreter: while data is short, they overlap with its computing
 MOSTLY = 0.5
@@ -134,6 +135,8 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     if count and workers is not None:
         wanting += count * (workers.compute + workers.run_queue)
     others = others_wanting(cpu, wanting * ranks)
+    # A quota's cores are the job's alone: who serves it runs on others.
+    serving_cores = cpu.serving_cores if cpu.limit_source == "machine" else 0.0
     pipeline = Pipeline(
         workers=count,
         prefetch=loader.prefetch_factor or DEFAULT_PREFETCH,
@@ -142,6 +145,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         store_s=store_s,
         step_s=max(1e-4, outside - thread.queue) / rate,
         step_cpu_s=training_cores / ranks / rate,
+        serving_cpu_s=serving_cores / ranks / rate,
         store_batches_per_s=rate if at_ceiling else None,
         # Where threads wait for the interpreter lock, what they use together is all that they can.
         parallelism=max(0.1, cpu.worker_cores) if loader.worker_kind == "thread" and gil > GIL_BOUND else None,
@@ -155,8 +159,16 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         worker_threads=_threads_of(profile, count * ranks),
     )
     # Demands as they would be alone; the model adds what company costs.
-    crowd = inflation(pipeline, (cpu.job_cores + cpu.other_cores) / ranks)
-    pipeline = dataclasses.replace(pipeline, prepare_cpu_s=prepare_s / crowd, step_cpu_s=pipeline.step_cpu_s / crowd)
+    crowd = inflation(pipeline, (cpu.job_cores + cpu.other_cores + serving_cores) / ranks)
+    used = min(1.0, (cpu.job_cores + cpu.other_cores + serving_cores) / cpu.limit_cores)
+    pipeline = dataclasses.replace(
+        pipeline,
+        prepare_cpu_s=prepare_s / crowd,
+        step_cpu_s=pipeline.step_cpu_s / crowd,
+        serving_cpu_s=pipeline.serving_cpu_s / crowd,
+        cold=COLD * (1 - used) * workers.io_wait if count and workers is not None else 0.0,
+        cold_used=used,
+    )
     handed_out = count and loader.worker_kind == "process" and not (stopped or thread.pinned or thread.overlap)
     few = thread.samples if handed_out and profile.demand is not None and blocked * thread.samples < FEW_LOOKS else 0
     pipeline, answer_error = _with_answers(pipeline, rate, blocked / rate, few)
@@ -246,11 +258,12 @@ def _with_contention(
 
 
 def cores_of(cpu: Cpu, runnable: int, others: float) -> float:
-    """Cores that the job can have: what it uses, what is free, or its fair share beside others, whichever is most."""
+    """Cores that the job can have, with who serves it: what they use, what is free, or a fair share beside others, whichever is
+    most."""
     fair = cpu.limit_cores * runnable / (runnable + others)
     if cpu.rival_groups:
         fair = cpu.limit_cores / (1 + cpu.rival_groups)
-    return min(cpu.limit_cores, max(cpu.job_cores, cpu.limit_cores - cpu.other_cores, fair, 0.1))
+    return min(cpu.limit_cores, max(cpu.job_cores + cpu.serving_cores, cpu.limit_cores - cpu.other_cores, fair, 0.1))
 
 
 def others_wanting(cpu: Cpu, wanting: float) -> float:
@@ -342,6 +355,7 @@ def speedup(
         ("contention_s", known.contention_error),
         ("answer_s", known.answer_error),
         ("crowding", CROWDING_ERROR),
+        ("cold", COLD_ERROR),
         ("cores", cores_error),
     ):
         if error <= 0 or not getattr(base, part):

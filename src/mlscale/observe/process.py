@@ -301,6 +301,7 @@ class Watched:
                 found = waits.target(call, None) if call else None
                 if found and found.startswith(("file:", "socket:", "fault:")):
                     self.waits.inode = waits.inode
+                    self.waits.remote |= waits.remote
                     return found
             except ProcessLookupError:
                 continue

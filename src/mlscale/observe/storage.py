@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 
 _KINDS = {
@@ -123,18 +124,41 @@ _TCP_ESTABLISHED, _TCP_LISTEN = "01", "0A"
 def tcp_peers(pid: int, table: str) -> dict[str, str | None]:
     """Socket inode -> "address:port" of the peer, None for a listener, of the process's network namespace. `table`: tcp, tcp6."""
     peers: dict[str, str | None] = {}
-    try:
-        with open(f"/proc/{pid}/net/{table}", encoding="ascii") as file:
-            rows = [line.split() for line in file][1:]
-    except OSError:
-        return {}
-    for row in rows:
+    for row in _tcp_rows(pid, table):
         if row[3] == _TCP_ESTABLISHED:
-            address, port = row[2].split(":")
-            peers[row[9]] = f"{_address(address)}:{int(port, 16)}"
+            peers[row[9]] = _end(row[2])
         elif row[3] == _TCP_LISTEN:
             peers[row[9]] = None
     return peers
+
+
+def tcp_ends(pid: int, addresses: Collection[str]) -> dict[str, str]:
+    """Inode -> "address:port", of the sockets whose own end is one of these, in the process's network namespace: connections to
+    it, and who listens at that port. An address that nothing is connected to from here is elsewhere, and has none."""
+    rows = [row for table in ("tcp", "tcp6") for row in _tcp_rows(pid, table)] if addresses else []
+    found = {row[9]: end for row in rows if row[3] == _TCP_ESTABLISHED and (end := _end(row[1])) in addresses}
+    ports = {address.rpartition(":")[2]: address for address in found.values()}
+    for row in rows:
+        port = _end(row[1]).rpartition(":")[2]
+        if row[3] == _TCP_LISTEN and port in ports:
+            found[row[9]] = ports[port]
+    found.pop("0", None)  # not accepted yet
+    return found
+
+
+def _tcp_rows(pid: int, table: str) -> list[list[str]]:
+    """Fields of the lines of /proc/PID/net/tcp or tcp6; [] where it may not be read."""
+    try:
+        with open(f"/proc/{pid}/net/{table}", encoding="ascii") as file:
+            return [line.split() for line in file][1:]
+    except OSError:
+        return []
+
+
+def _end(text: str) -> str:
+    """ "address:port" of one of the kernel's."""
+    address, port = text.split(":")
+    return f"{_address(address)}:{int(port, 16)}"
 
 
 def _address(text: str) -> str:

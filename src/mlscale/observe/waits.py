@@ -24,6 +24,7 @@ class Waits:
         self._mounts = storage.mounts(pid)
         self._pipes: set[int] = set()  # known until `forget`: descriptors are reused, pipes of queues hardly ever
         self.examples: dict[str, str] = {}  # target -> one path seen there
+        self.remote: set[str] = set()  # targets that are TCP connections
         self.inode: str | None = None  # of the TCP socket that `target` found last
         self._mapped: str | None = None
         self._mapped_at = 0.0
@@ -100,7 +101,10 @@ class Waits:
             inode = link[8:-1]
             peer = self.peers.of(self._pid, fd, inode)
             self.inode = inode if peer else None
-            return f"socket:{peer}" if peer else "unix"
+            if peer is None:
+                return "unix"
+            self.remote.add(f"socket:{peer}")
+            return f"socket:{peer}"
         return "pipe" if link.startswith("pipe:") else link.split(":")[0]
 
     def _file(self, path: str, kind: str) -> str:

@@ -10,20 +10,19 @@ from dataclasses import dataclass, field
 
 from mlscale.loaders.kind import on_stack
 from mlscale.loaders.known import LOADERS
-from mlscale.observe import beside, machine, proc, storage
+from mlscale.observe import proc
+from mlscale.observe.around import Around
 from mlscale.observe.find import Target
 from mlscale.observe.gpu import Gpus
 from mlscale.observe.header import header_of
 from mlscale.observe.limits import Limits, read_limits
-from mlscale.observe.pace import is_full, next_pace
+from mlscale.observe.pace import next_pace
 from mlscale.observe.process import Watched, training_thread
 from mlscale.observe.tree import Tree
 from mlscale.recording import (
     Counter,
     Fact,
     GpuSample,
-    MachineSample,
-    ProcessSample,
     Recorder,
     Recording,
     RecordingWriter,
@@ -43,7 +42,6 @@ COUNTERS_EVERY_S = 2.0  # CPU seconds, bytes read and the like: they add up by t
 GPU_EVERY_S = 0.25
 FULL_TREE_EVERY_S = 5.0
 LATE_S = 0.3e-3  # after its time, from which a look waited for a core: timers alone are 0.1 ms late
-BESIDE_OVER_S = 3.0  # over which the CPU time of other programs is compared
 START_WAIT_S = 60.0  # for a job that is still starting
 STARTED_AFTER_BATCHES = 3  # the first ones pay for start-up
 
@@ -136,24 +134,19 @@ class _Loop:
         duration_s: float,
         rate_hz: float,
     ) -> None:
-        self.tree, self.gpus, self.limits, self.recorder = tree, gpus, limits, recorder
+        self.tree, self.gpus, self.recorder = tree, gpus, recorder
+        self.around = Around(target.pid, tree, limits, recorder)
         self.root = target.pid
         self.duration_s, self.rate_hz = duration_s, rate_hz
         self.began = time.monotonic()
         self.started: float | None = None
         self.seen = _Seen(recorder)
         self.pace = 1.0  # looks are this much further apart than asked for
-        self._machine: MachineSample | None = None  # the last one
-        self._job: dict[int, float] = {}  # CPU seconds of its processes then
-        self._full = False  # no core was free
-        self._beside: tuple[float, dict[int, float]] | None = None  # when, and CPU seconds of other programs then
         self._workers: list[tuple[Watched, int]] = []  # the main threads of worker processes
         self._others: list[tuple[Watched, int]] = []  # Python threads of training processes that do not train
         self._training: list[Watched] = []
         self._turn = self._training_turn = self._worker_turn = self._other_turn = 0
         self._random = random.Random()
-        self._disks: set[str] = set()
-        self._stores: set[str] = set()
         self._cpu_before = time.thread_time()
         self._gpu_turn = 0
         self._lost: set[int] = set()
@@ -211,7 +204,7 @@ class _Loop:
                 time.sleep(pause)
             late = pause > 0 and self.now() > due + LATE_S
         if ended != "job exited":
-            self._read_counters(self.now())
+            self.around.read(self.now(), training=self.started is not None)
         return self.recorder.finish(ended, self.now())
 
     def _each_second(self, now: float) -> None:
@@ -232,61 +225,13 @@ class _Loop:
         self._others = [(p, tid) for p in self._training for tid in p.tids if tid != p.main_tid]
         if now >= self._next_counters:
             self._next_counters = now + COUNTERS_EVERY_S - 0.5
-            self._read_counters(now)
-        self._notice_stores(now)
+            self.around.read(now, training=self.started is not None)
+        self.around.notice_stores(now)
         self._follow_counters(now)
         self.recorder.flush()
         used = time.thread_time() - self._cpu_before
         self._cpu_before += used
-        self.pace = next_pace(self.pace, used, full=self._full)
-
-    def _read_counters(self, now: float) -> None:
-        job = {pid: self._process_sample(process, now) for pid, process in self.tree.processes.items()}
-        sample, company = MachineSample(now, machine.sample(self.limits, self._disks)), False
-        if self._machine is not None:
-            before, seconds = self._machine.values, now - self._machine.t
-            self._full = is_full(before, sample.values, seconds)
-            job_cpu_s = sum(cpu_s - self._job.get(pid, 0.0) for pid, cpu_s in job.items() if cpu_s is not None)
-            if "cpu_s" in before and "cpu_s" in sample.values:
-                company = beside.is_company(sample.values["cpu_s"] - before["cpu_s"], job_cpu_s, seconds)
-        self._machine = sample
-        self._job = {pid: cpu_s for pid, cpu_s in job.items() if cpu_s is not None}
-        self.recorder.add(sample)
-        if (self._full or company) and self.started is not None:
-            self._look_beside(now)
-
-    def _look_beside(self, now: float) -> None:
-        """Names the other programs that take the cores: compares two readings, once."""
-        if self._beside is None:
-            self._beside = (now, beside.cpu_by_process(self.tree.processes))
-        elif self._beside[1] and now - self._beside[0] >= BESIDE_OVER_S:
-            then, before = self._beside
-            programs = beside.busiest(before, beside.cpu_by_process(self.tree.processes), now - then)
-            self.recorder.add(Fact(now, "beside", {"programs": programs, "group": beside.share_group(self.root)}))
-            self._beside = (now, {})  # asked and answered
-
-    def _process_sample(self, process: Watched, now: float) -> float | None:
-        """Its CPU seconds so far; None where it has ended."""
-        try:
-            stat = proc.stat(process.pid)
-        except ProcessLookupError:
-            return None
-        io = proc.io_counters(process.pid) or {}
-        self.recorder.add(
-            ProcessSample(
-                now,
-                process.pid,
-                stat.cpu_s,
-                stat.system_s,
-                io.get("rchar"),
-                io.get("syscr"),
-                io.get("read_bytes"),
-                stat.major_faults,
-                stat.threads,
-                stat.rss_bytes,
-            )
-        )
-        return stat.cpu_s
+        self.pace = next_pace(self.pace, used, full=self.around.full)
 
     def _look(self, now: float, late: bool) -> None:
         """One look at a training thread, or at a thread that prepares data, or both. `late`: it waited for a core."""
@@ -332,31 +277,6 @@ class _Loop:
         self.recorder.add(GpuSample(now, index, values))
         if self._gpu_turn <= self.gpus.count:
             self.recorder.add(Fact(now, "gpu_holders", {str(k): sorted(v) for k, v in self.gpus.holders().items()}))
-
-    def _notice_stores(self, now: float) -> None:
-        """Records each place that threads waited for, once, and begins to count its device."""
-        for process in self.tree.processes.values():
-            for target, path in list(process.waits.examples.items()):
-                if target in self._stores:
-                    continue
-                self._stores.add(target)
-                mount = process.waits.mount(target)
-                if mount is None:
-                    continue
-                disk = storage.whole_disk(mount.device)
-                facts: dict[str, object] = {
-                    "target": target,
-                    "kind": mount.kind,
-                    "file_system": mount.file_system,
-                    "where": mount.point,
-                    "source": mount.source,
-                    "path": path,
-                    "device": disk,
-                }
-                if mount.kind == "block":
-                    self._disks.add(disk)
-                    facts["disk"] = storage.device_facts(mount.device)
-                self.recorder.add(Fact(now, "store", facts))
 
     def _follow_counters(self, now: float) -> None:
         """Learns from the counters whether the loop runs: then the clock of the watch starts."""

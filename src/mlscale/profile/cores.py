@@ -62,7 +62,8 @@ def cpu_of(
     niceness = header.get("nice")
     # Programs that are nicer than the job leave it the cores as soon as it wants them.
     yielding = totals.machine_rate("nice_s", spans) or 0.0 if niceness is not None and niceness <= 0 else 0.0
-    others = max(0.0, machine - job) if machine is not None else 0.0
+    serving = totals.machine_rate("serving_cpu_s", spans) or 0.0
+    others = max(0.0, machine - job - serving) if machine is not None else 0.0
     if source == "machine" and not _yield(job, max(0.0, others - yielding), limit, waiting):
         yielding = 0.0
     return Cpu(
@@ -77,6 +78,8 @@ def cpu_of(
         throttled_fraction=min(1.0, throttled) if throttled is not None else None,
         rival_groups=_rival_groups(recording),
         programs=_programs(recording),
+        serving_cores=serving,
+        servers=_servers(recording),
     )
 
 
@@ -112,6 +115,12 @@ def _programs(recording: Recording) -> tuple[Program, ...]:
     """Other programs that took the cores, largest first."""
     named = _beside(recording).get("programs", ())
     return tuple(Program(int(one["pid"]), str(one["name"]), float(one["cores"])) for one in named)
+
+
+def _servers(recording: Recording) -> tuple[str, ...]:
+    """Programs that serve the job's data, in the order in which they were found."""
+    facts = [event.values for event in recording.events if isinstance(event, Fact) and event.name == "serving"]
+    return tuple(dict.fromkeys(str(values["name"]) for values in facts))
 
 
 def _beside(recording: Recording) -> Mapping[str, Any]:

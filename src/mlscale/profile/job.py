@@ -64,7 +64,7 @@ class Cpu:
     affinity_cores: int
     quota_cores: float | None
     job_cores: float  # used by all processes of the job
-    other_cores: float  # used by others on this machine, but for programs that yield to the job (nice)
+    other_cores: float  # used by others on this machine, but for programs that yield to the job (nice), or serve it
     training_cores: float  # used by the training process alone (for thread loaders: without the loader's threads)
     worker_cores: float  # used by the loader's workers
     throttled_fraction: float | None  # share of time in which the quota stopped the job
@@ -72,6 +72,9 @@ class Cpu:
     # autogroups: one for each session); 0: threads compete one by one, or nobody knows.
     rival_groups: int = 0
     programs: tuple[Program, ...] = ()  # the largest of the others, where they were looked for: while no core was free
+    # Used by programs of this machine that serve the job's data: a FUSE mount's daemon, a cache at a local port.
+    serving_cores: float = 0.0
+    servers: tuple[str, ...] = ()  # their names
 
     @property
     def throttled(self) -> bool:

@@ -3,7 +3,7 @@
 from mlscale.ladder.case import USED_UP, WORTH, Case, is_kept, kept_workers
 from mlscale.ladder.result import RungResult
 from mlscale.ladder.rung import Rung, Threshold
-from mlscale.ladder.wording import cores, count, pct, times
+from mlscale.ladder.wording import cores, count, pct, served_by, times
 from mlscale.loaders.known import LOADERS
 from mlscale.model.pipeline import MAX_WORKERS, WITHIN_BEST
 
@@ -77,7 +77,7 @@ def _because(case: Case, best: int) -> str:
         if sized is not None and sized.batch_bytes >= LARGE_BATCH_BYTES:
             because += f" A batch holds {sized.batch_bytes / 1e6:.3g} MB, which is dear to get from a worker; it is counted in."
         return because
-    free = cpu.limit_cores - cpu.job_cores if cpu is not None else 0.0
+    free = cpu.limit_cores - cpu.job_cores - cpu.serving_cores if cpu is not None else 0.0
     if workers is not None and workers.io_wait > workers.compute:
         return (
             f"{count(case.workers, 'worker')} spend {pct(workers.io_wait)} of their time waiting for the store's answers; "
@@ -99,7 +99,7 @@ def _core_limit(case: Case) -> str:
         "affinity": "its CPU affinity allows",
         "quota": "the container's quota allows",
     }
-    others = f", and other programs use {cores(case.company)}" if case.company else ""
+    others = served_by(cpu, ", ") + (f", and other programs use {cores(case.company)}" if case.company else "")
     return f"{cores(cpu.job_cores)} of the {cores(cpu.limit_cores)} that {source[cpu.limit_source]} are used{others}"
 
 

@@ -1,0 +1,70 @@
+"""CPU time of a batch while the cores rest most of the time, and while they hardly do: readers of a late store, few and many.
+
+Run: python benchmarks/cold.py     two minutes, on an idle machine of 2 cores; needs root, and the extra `bench`.
+COLD of mlscale.model.pipeline comes from here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.doing import Data, command, meet
+from benchmarks.drawn import Drawn
+from benchmarks.ending import end_with_its_jobs
+from benchmarks.needs import check_needs
+from tests.running import job, rows_of
+
+from mlscale.observe import proc
+
+JOBS = (
+    (Drawn("small", 15, 0, 2, "late mount", 11), 40),
+    (Drawn("objects", 15, 0, 2, "late bucket", 18), 50),
+)
+OVER_S, OF_EACH = 10, 4
+
+
+def cpu_s(pid: int) -> tuple[float, float]:
+    """CPU seconds so far of a job's workers, and of who serves it: this process's other children."""
+    workers = set(proc.children_of(pid))
+    others = set(proc.children_of(proc.stat(pid).parent)) - {pid}
+    return sum(proc.stat(p).cpu_s for p in workers), sum(proc.stat(p).cpu_s for p in others)
+
+
+def measure(drawn: Drawn, data: Data) -> tuple[float, float, float, float]:
+    """Batches a second, cores used by workers and servers, and CPU milliseconds of a batch of either."""
+    log = data.folder / f"log{time.monotonic_ns()}"
+    with (
+        meet(drawn, data) as place,
+        job(command(drawn, data, place), log, ready_steps=OF_EACH * drawn.workers) as pid,
+    ):
+        steps, before, began = len(rows_of(log)), cpu_s(pid), time.monotonic()
+        time.sleep(OVER_S)
+        seconds, after = time.monotonic() - began, cpu_s(pid)
+        steps = len(rows_of(log)) - steps
+    used = [b - a for a, b in zip(before, after, strict=True)]
+    return steps / seconds, sum(used) / seconds, used[0] / steps * 1e3, used[1] / steps * 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
+    check_needs(parser)
+    end_with_its_jobs()
+    data = Data(Path(tempfile.mkdtemp(prefix="mlscale-cold-")))
+    data.make()
+    print("| job | batches/s | cores | CPU of a batch: workers | server |\n|---|---|---|---|---|")
+    for drawn, many in JOBS:
+        for one in (drawn, replace(drawn, workers=many)):
+            rate, cores, workers_ms, server_ms = measure(one, data)
+            print(f"| {one.name} | {rate:.1f} | {cores:.2f} | {workers_ms:.1f} ms | {server_ms:.1f} ms |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -52,7 +52,8 @@ def run(drawn: Drawn, data: Data, driver: Path) -> Result:
     """Diagnosed, and each remedy tried."""
     scratch = data.folder
     state = make_state(scratch / f"gpu{time.monotonic_ns()}", gpus=drawn.gpus)
-    gpu = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver)}
+    # As long as it was told to, as a real one, whenever the job's thread gets a core to see that it is done.
+    gpu = {"VIRTUAL_NVML_STATE": str(state), "LD_LIBRARY_PATH": str(driver), "VIRTUAL_NVML_EXACT": "1"}
     log = scratch / f"drawn{time.monotonic_ns()}"
     with meet(drawn, data) as place:
         prefix = place if isinstance(place, list) else []

@@ -39,6 +39,8 @@ EXPECTED = {
     "a_loop_busy_in_python": ("host", None, "cl cl cl cl cl bl bl bl"),
     "checkpoints_that_block": ("checkpoint", None, "cl cl cl cl cl bl bl bl"),
     "a_cpu_quota": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
+    # Two threads of a pool and 1.1 cores: there is data, but the quota stops the training thread in its step.
+    "a_quota_that_stops_the_step": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
     "beside_another_program": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
     # Two programs at nice 19, of another session: the kernel's autogroups give them half of the machine all the same.
     "nicer_programs_that_do_not_yield": ("preprocessing", "trim_preprocessing", "cl bl cl climb la bl bl bl"),
@@ -200,6 +202,19 @@ def test_a_rank_that_lags_for_its_data_is_cured_as_a_loader() -> None:
     gain = report.next_step.expected_speedup
     assert gain is not None
     assert gain.low <= 1.37 <= gain.high
+
+
+def test_a_thread_that_has_its_data_but_no_core_is_no_busy_gpu() -> None:
+    """It waited for data 1 % of the time and was 97 % in its step: "the GPU is the limit", was said. Without the quota it made
+    1.50 to 1.62 times as many steps."""
+    report = replayed("a_quota_that_stops_the_step")
+    assert (
+        "waits 38% of the time" in report.verdict.headline and "core of the training thread" in report.verdict.headline
+    )
+    assert any("has its data, but no core" in sentence for sentence in report.verdict.because)
+    gain = report.next_step.expected_speedup
+    assert gain is not None and gain.low < 1.55 < gain.high
+    assert "quota from 1.1 cores to 2 cores" in report.next_step.actions[0]
 
 
 def test_workers_win_no_cores_from_a_program_of_another_session() -> None:

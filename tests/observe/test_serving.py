@@ -117,6 +117,16 @@ def test_the_daemon_of_a_fuse_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         # Before Linux 6.11 the kernel does not tell whose connection a descriptor is: the mount point in the command does.
         monkeypatch.setattr(serving, "_fuse_connection", lambda pid, fd: None)
         assert servers([place], (), os.getpid()) == {(place.target, daemons[0])}
+        # Of another user's daemon no descriptor may be seen at all.
+        listed = os.listdir
+
+        def shut(path: str) -> list[str]:
+            if str(path).endswith("/fd"):
+                raise PermissionError(path)
+            return listed(path)
+
+        monkeypatch.setattr(os, "listdir", shut)
+        assert servers([place], (), os.getpid()) == {(place.target, daemons[0])}
 
 
 def test_of_several_daemons_that_tell_nothing_none_is_guessed() -> None:

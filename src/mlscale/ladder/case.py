@@ -129,6 +129,17 @@ class Case:
         return self.share("receive") + (0.0 if self.cores_used_up or not self.workers else self.share("queue_data"))
 
     @property
+    def starved(self) -> float:
+        """Share of the time in which the training thread has its data but no core, and the GPU waits for it.
+
+        Where the cores are used up, preparation is to blame for that. 0 where no GPU tells that it waits.
+        """
+        busy = self.measured("gpu_busy_fraction")
+        if busy is None or not self.cores_used_up:
+            return 0.0
+        return max(0.0, min(self.share("queue") - self.share("queue_data"), self.share("step") - busy))
+
+    @property
     def straggler(self) -> Rank | None:
         """The rank that waits least for the others, where the difference is plain."""
         ranks = self._by_waiting
@@ -175,7 +186,7 @@ class Case:
         # While the GPU works off kernels that were launched ahead, a wait costs nothing.
         # Where the loader's threads hold the interpreter lock, data is the cause of a wait outside the loader.
         own = self.taking_over - self.share("gil")
-        moved = {"data": -own - self.share("overlap"), "host": own}
+        moved = {"data": self.starved - own - self.share("overlap"), "host": own}
         return max(0.0, self.share(name) + moved.get(name, 0.0))
 
     def measured(self, name: str) -> float | None:

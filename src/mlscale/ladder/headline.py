@@ -56,6 +56,10 @@ def headline(case: Case, bottleneck: Bottleneck) -> str:
             limit = f"{cores(cpu.job_cores)} that other programs leave of {cpu.limit_cores:.3g}"
         why = {"quota": " that the container's quota allows", "affinity": " that it is pinned to", "machine": ""}
         source = why[cpu.limit_source] if cpu is not None else ""
+        if case.starved > case.share("data"):
+            lost = pct(case.lost("data"))
+            filled = f"preparing data fills the {limit}{source}{named}"
+            return f"{who} waits {lost} of the time, most of it for a core of the training thread: {filled}."
         return f"{who} waits {data} of the time for data: preparing it fills the {limit}{source}{named}."
     if bottleneck == "host":
         top = heaviest_of(case, "host")
@@ -113,6 +117,10 @@ def because(case: Case, bottleneck: Bottleneck) -> tuple[str, ...]:
         )
         + "."
     ]
+    if case.starved >= DEAR:
+        found.append(
+            f"For {pct(case.starved)} of the time the GPU waits while the training thread has its data, but no core."
+        )
     if thread.overlap:
         found.append(
             f"The GPU works on for {pct(thread.overlap)} of the time while the thread waits: its kernels were launched ahead."

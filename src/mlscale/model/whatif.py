@@ -178,6 +178,10 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         if at_turns_s > expected_s:
             expected_s, contention_error = at_turns_s, TURNS_ERROR
     pipeline = _with_contention(pipeline, rate, expected_s, receive / rate, thread.queue / rate, stopped=stopped)
+    crowded = all_busy(pipeline, rate)
+    if count and crowded > MOSTLY and not stopped:
+        # Where no core is free, the worker that is to hand a batch out waits for one too.
+        pipeline = dataclasses.replace(pipeline, contention_s=pipeline.contention_s + blocked / rate / crowded)
     pipeline = dataclasses.replace(pipeline, variability=_fitted_variability(pipeline, rate))
     if at_ceiling:
         pipeline = _queueing(pipeline, rate)

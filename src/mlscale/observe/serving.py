@@ -15,6 +15,7 @@ from mlscale.observe.beside import name_of
 # Looking through all descriptors of all processes takes some 10 ms of CPU time where there are 500: so few times a watch.
 MOST_SEARCHES = 3
 APART_S = 4.0
+SHUT = "shut"  # instead of a link: another user's
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ def servers(places: Collection[Place], job: Collection[int], reader: int) -> set
     found: set[tuple[str, int]] = set()
     holders: dict[int, str | None] = {}
     for pid, fd, link in _descriptors(lambda pid: pid not in job and pid != os.getpid()):
-        if link == "/dev/fuse":
+        if link == SHUT and any(place.mount.point in proc.command_line(pid) for place in fuse if place.mount):
+            holders[pid] = None
+        elif link == "/dev/fuse":
             holders[pid] = _fuse_connection(pid, fd)
         elif link.startswith("socket:[") and link[8:-1] in ends:
             found.add((f"socket:{ends[link[8:-1]]}", pid))
@@ -90,8 +93,8 @@ def servers(places: Collection[Place], job: Collection[int], reader: int) -> set
 
 
 def _daemons(place: Place, holders: dict[int, str | None]) -> list[int]:
-    """Who answers a FUSE mount: the kernel tells it since Linux 6.11. Else who names the mount point in its command, or is the
-    only one."""
+    """Who answers a FUSE mount: the kernel tells it since Linux 6.11. Else who names the mount point in its command, as
+    another user's daemon is known too, or is the only one."""
     assert place.mount is not None
     number = place.mount.device.partition(":")[2]
     told = [pid for pid, connection in holders.items() if connection == number]
@@ -112,12 +115,15 @@ def _fuse_connection(pid: int, fd: int) -> str | None:
 
 
 def _descriptors(wanted: Callable[[int], bool]) -> Iterator[tuple[int, int, str]]:
-    """Process, descriptor and what it refers to, of all that may be seen."""
+    """Process, descriptor and what it refers to, of all that may be seen; SHUT where a process's may not."""
     for pid in proc.all_pids():
         if not wanted(pid):
             continue
         try:
             names = os.listdir(f"/proc/{pid}/fd")
+        except PermissionError:
+            yield pid, -1, SHUT
+            continue
         except OSError:
             continue
         for fd in names:

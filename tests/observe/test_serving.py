@@ -104,6 +104,17 @@ def test_few_searches_and_none_twice_for_a_place(monkeypatch: pytest.MonkeyPatch
     assert len({target for targets in searched for target in targets}) == sum(map(len, searched))
 
 
+def test_a_search_that_takes_long_ends_and_the_next_one_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1000))
+    monkeypatch.setattr(serving.time, "thread_time", lambda: next(clock) * serving.LONGEST_S * 0.6)
+    monkeypatch.setattr(proc, "all_pids", lambda: [os.getpid()] * 100)
+    assert len(list(serving._descriptors(lambda pid: True))) <= 2 * len(os.listdir("/proc/self/fd"))
+    found = Serving()
+    monkeypatch.setattr(serving, "servers", lambda places, job, reader: set())
+    found.search([Place("socket:10.0.0.1:80")], (), 1, 0.0)
+    assert found._next == pytest.approx(serving.LONGEST_S * 0.6 / serving.SHARE_OF_A_CORE)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
 def test_the_daemon_of_a_fuse_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "source"

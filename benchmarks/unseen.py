@@ -33,10 +33,8 @@ from benchmarks.promise import diagnosed_anew, hidden_prints, inside, keep, meas
 from tests.running import Seen, diagnose, job, rows_of
 from tests.virtual_nvml.gpu import build_driver, make_state
 
-READY_STEPS, OF_EACH = (
-    5,
-    2,
-)  # batches before a job is at work: some, and so many of each worker, for dozens take seconds to start
+# Batches before a job is at work: some, and so many of each worker, for dozens take seconds to start.
+READY_STEPS, OF_EACH = 5, 2
 WAITERS = 8  # workers that are tried too where a store answers late
 Result = dict[str, Any]
 

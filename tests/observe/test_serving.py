@@ -125,7 +125,7 @@ def test_the_daemon_of_a_fuse_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         place = Place(f"file:{point}", mount)
         daemons = [pid for pid in proc.children_of(os.getpid()) if "slow_fuse" in str(proc.command_line(pid))]
         assert servers([place], (), os.getpid()) == {(place.target, daemons[0])}
-        # Before Linux 6.11 the kernel does not tell whose connection a descriptor is: the mount point in the command does.
+        # Older kernels do not tell whose connection a descriptor is: the mount point in the command does.
         monkeypatch.setattr(serving, "_fuse_connection", lambda pid, fd: None)
         assert servers([place], (), os.getpid()) == {(place.target, daemons[0])}
         # Of another user's daemon no descriptor may be seen at all.

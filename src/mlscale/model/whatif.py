@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mlscale.model.estimate import Z_90
 from mlscale.model.pipeline import COLD, Pipeline, all_busy, inflation, taking_over_s, throughput
 from mlscale.model.speedup import SpeedUp
 from mlscale.profile.job import Cpu, HandOver, JobProfile
@@ -63,7 +64,6 @@ LEAST_ANSWERS = 0.25  # of the batches: from fewer waits, no more is concluded
 # Fewer than FEW_LOOKS at such a wait may be chance: what is usual then counts as one look more. The recordings in
 # tests/recordings that would have shown 1 ms in a look and more have 0 to 2 ms, and 18 ms where workers compute only Python.
 USUAL_ANSWER_S = 0.5e-3
-BY_CHANCE = 1.645  # standard deviations of 90 %; a count of looks has its root for one
 BESIDE = 0.05  # share of the cores from which others are company
 WAITS_FOR_CORE = 0.1  # share of its wanted time that a job waits for a core, from which the scheduler has to divide
 MUCH_WANTED = 0.5  # cores: a job that wants less sleeps most of the time, and is served first when it wakes
@@ -140,7 +140,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     pipeline = Pipeline(
         workers=count,
         prefetch=loader.prefetch_factor or DEFAULT_PREFETCH,
-        cores=cores_of(cpu, max(1, count), others) / ranks,
+        cores=cores_of(cpu, max(1, count), others, serving_cores) / ranks,
         prepare_cpu_s=prepare_s,
         store_s=store_s,
         step_s=max(1e-4, outside - thread.queue) / rate,
@@ -170,8 +170,8 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         cold_used=used,
     )
     handed_out = count and loader.worker_kind == "process" and not (stopped or thread.pinned or thread.overlap)
-    few = thread.samples if handed_out and profile.demand is not None and blocked * thread.samples < FEW_LOOKS else 0
-    pipeline, answer_error = _with_answers(pipeline, rate, blocked / rate, few)
+    told_by = thread.samples if handed_out and profile.demand is not None else 0
+    pipeline, answer_error = _with_answers(pipeline, rate, blocked / rate, told_by)
     expected_s, contention_error = CONTENTION * receive / rate, CONTENTION_ERROR
     if loader.worker_kind == "thread" and thread.turns_per_s is not None:
         at_turns_s = waits_at_turns(thread.turns_per_s) / rate
@@ -211,21 +211,21 @@ def _threads_of(profile: JobProfile, workers: int) -> float:
     return 1 + beside * (BESIDE_EACH_OTHER if own.run_queue > WAITS_FOR_CORE else 1.0)
 
 
-def _with_answers(pipeline: Pipeline, rate: float, blocked_s: float, few: int) -> tuple[Pipeline, float]:
+def _with_answers(pipeline: Pipeline, rate: float, blocked_s: float, looks: int) -> tuple[Pipeline, float]:
     """The waits for a worker's interpreter, as they would be with a worker that always computes and cores that are free; and
-    their relative error. `few`: the looks, where so few of them saw one that chance may have done it; else 0.
+    their relative error. `looks`: that told it; 0 where what is usual says nothing of this job.
 
     Where no core is free, the worker waits for one, as all do: that tells nothing of its interpreter.
     """
     if all_busy(pipeline, rate) > MOSTLY:
         return pipeline, ANSWER_ERROR
     one = taking_over_s(dataclasses.replace(pipeline, answer_s=1.0), rate)
-    if not few:
+    looks_per_s = looks * rate  # at each second of wait that every batch has
+    if not looks or blocked_s * looks_per_s >= FEW_LOOKS:
         return dataclasses.replace(pipeline, answer_s=blocked_s / max(one, LEAST_ANSWERS)), ANSWER_ERROR
-    looks_per_s = few * rate  # at each second of wait that every batch has
     seen = 1 + blocked_s * looks_per_s
     answer_s = seen / (1 / USUAL_ANSWER_S + one * looks_per_s)
-    return dataclasses.replace(pipeline, answer_s=answer_s), math.hypot(ANSWER_ERROR, BY_CHANCE / math.sqrt(seen))
+    return dataclasses.replace(pipeline, answer_s=answer_s), math.hypot(ANSWER_ERROR, Z_90 / math.sqrt(seen))
 
 
 def waits_at_turns(turns_per_s: float) -> float:
@@ -261,13 +261,13 @@ def _with_contention(
     return dataclasses.replace(pipeline, step_s=pipeline.step_s + usual, contention_s=contention)
 
 
-def cores_of(cpu: Cpu, runnable: int, others: float) -> float:
+def cores_of(cpu: Cpu, runnable: int, others: float, serving: float) -> float:
     """Cores that the job can have, with who serves it: what they use, what is free, or a fair share beside others, whichever is
     most."""
     fair = cpu.limit_cores * runnable / (runnable + others)
     if cpu.rival_groups:
         fair = cpu.limit_cores / (1 + cpu.rival_groups)
-    return min(cpu.limit_cores, max(cpu.job_cores + cpu.serving_cores, cpu.limit_cores - cpu.other_cores, fair, 0.1))
+    return min(cpu.limit_cores, max(cpu.job_cores + serving, cpu.limit_cores - cpu.other_cores, fair, 0.1))
 
 
 def others_wanting(cpu: Cpu, wanting: float) -> float:
@@ -318,7 +318,7 @@ def _queueing(pipeline: Pipeline, rate: float) -> Pipeline:
 def relative_error(share: float, looks: int) -> float:
     """Relative 90 % error of a share seen in so many looks; half the binomial one, for looks are spread evenly."""
     share = min(max(share, 1e-3), 1.0)
-    return 0.5 * 1.645 * math.sqrt((1 - share) / (share * looks)) + MIN_SHARE_ERROR
+    return 0.5 * Z_90 * math.sqrt((1 - share) / (share * looks)) + MIN_SHARE_ERROR
 
 
 def _step_error(profile: JobProfile, outside: float, batches: float) -> float:

@@ -98,7 +98,7 @@ def servers(places: Collection[Place], job: Collection[int], reader: int) -> set
 
 
 def _daemons(place: Place, holders: dict[int, str | None]) -> list[int]:
-    """Who answers a FUSE mount: the kernel tells it since Linux 6.11. Else who names the mount point in its command, as
+    """Who answers a FUSE mount: newer kernels tell it (6.18 does). Else who names the mount point in its command, as
     another user's daemon is known too, or is the only one."""
     assert place.mount is not None
     number = place.mount.device.partition(":")[2]

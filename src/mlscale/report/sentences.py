@@ -178,7 +178,7 @@ def _cores(report: Report) -> Iterable[tuple[str, str]]:
         f"(training {cpu.training_cores:.2f}, workers {cpu.worker_cores:.2f}); others use {cpu.other_cores:.2f}"
     )
     if cpu.servers:
-        text += f"; {' and '.join(cpu.servers)}, which serves its data here, {cpu.serving_cores:.2f}"
+        text += f"; {' and '.join(cpu.servers)}, to serve its data, {cpu.serving_cores:.2f}"
     if cpu.throttled_fraction and cpu.throttled_fraction >= _SHOWN_SHARE:
         text += f"; the quota stopped the job for {words.percent(cpu.throttled_fraction)} of the time"
     yield "cores", text

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlscale.model.pipeline import WITHIN_BEST, Pipeline, all_busy, best_workers, throughput, with_workers
+from mlscale.model.pipeline import (
+    BEYOND_CORES,
+    WITHIN_BEST,
+    Pipeline,
+    all_busy,
+    best_workers,
+    throughput,
+    with_workers,
+)
 from mlscale.model.whatif import Known, others_wanting, speedup
 from mlscale.profile.job import Cpu
 from tests.model.simulation import Job, simulate
@@ -149,8 +157,17 @@ def test_time_has_no_unit(pipeline: Pipeline, scale: float) -> None:
 def test_the_best_number_of_workers_is_the_least_that_is_near_the_best(pipeline: Pipeline) -> None:
     best = best_workers(pipeline, 24)
     rates = [throughput(with_workers(pipeline, workers)) for workers in range(1, 25)]
-    assert rates[best - 1] >= max(rates) * (1 - WITHIN_BEST)
+    within = BEYOND_CORES if best == round(pipeline.cores) else WITHIN_BEST
+    assert rates[best - 1] >= max(rates) * (1 - within)
     assert all(rate < max(rates) * (1 - WITHIN_BEST) for rate in rates[: best - 1])
+
+
+def test_a_worker_more_than_there_are_cores_has_to_bring_much() -> None:
+    """On two cores two brought 1.95 times, three 1.87; the model has 1.86 and 1.88. Workers that wait are another matter."""
+    computes = Pipeline(1, 2, 2.0, 0.056, 0.0, 0.027, step_cpu_s=0.002, variability=0.25)
+    assert throughput(with_workers(computes, 3)) > throughput(with_workers(computes, 2)) * (1 + WITHIN_BEST)
+    assert best_workers(computes) == 2
+    assert best_workers(dataclasses.replace(computes, prepare_cpu_s=0.014, store_s=0.042)) > 2
 
 
 @settings(max_examples=50, deadline=None)

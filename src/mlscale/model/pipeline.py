@@ -12,12 +12,16 @@ from dataclasses import dataclass
 
 MAX_WORKERS = 64
 WITHIN_BEST = 0.02  # the fewest workers within this of the most that can be had (loadtune's rule; issue 2)
+# The same for as many as there are cores: what the model gives to more was not seen. A third on two cores left half of the time
+# that nobody computes, and took as much more CPU time (docs/model.md "Full cores"). Example job: two 1.95 times, three 1.87.
+BEYOND_CORES = 0.05
 HYPERTHREAD_YIELD = (
     0.25  # of a core, what its second thread adds: 0.2 to 0.3 for decoding (profiles/calibration/storage.yaml)
 )
 # Of a full machine's work, lost to shared caches and memory. CPU time of a batch from one busy core of two to both: +5 % on one
-# machine (median of five jobs; 0 in pure Python, 15 % in HDF5), -1 % on another (nine, -4 to +4 %): benchmarks/full_cores.py.
-CROWDING = 0.06
+# machine (median of five jobs; 0 in pure Python, 15 % in HDF5), -1 % on another (nine, -4 to +4 %), 0 on a third (nine, -3 to
+# +3 %): benchmarks/full_cores.py.
+CROWDING = 0.03
 # Of the CPU time of a reader that waits most of the time, what it spares where the cores hardly rest: after a sleep caches are
 # cold, and clocks slow. Readers of late stores, and who serves them: 0.2 to 0.3 less, at 0.8 of the cores in use instead of 0.05
 # (a small server 0.6): benchmarks/cold.py.
@@ -230,7 +234,7 @@ def fair_cores(pipeline: Pipeline, workers: int) -> float:
 
 
 def best_workers(pipeline: Pipeline, most: int = MAX_WORKERS) -> int:
-    """The fewest workers within 2 % of the most that can be had.
+    """The fewest workers within 2 % of the most that can be had; within 5 %, where that is as many as there are cores.
 
     Each further worker brings less than the one before, or harm: where a few more bring nothing, the most is among those
     that were tried, or with as many workers as can be.
@@ -242,5 +246,8 @@ def best_workers(pipeline: Pipeline, most: int = MAX_WORKERS) -> int:
         few_more = workers > FEW_MORE and rates[-1] < rates[-1 - FEW_MORE] * (1 + BRINGS_NOTHING)
         if few_more and max(rates) >= top * (1 - WITHIN_BEST):
             break
-    enough = max(top, *rates) * (1 - WITHIN_BEST)
-    return next(workers for workers, rate in enumerate(rates, 1) if rate >= enough)
+    best, cores = max(top, *rates), round(pipeline.cores)
+    fewest = next(workers for workers, rate in enumerate(rates, 1) if rate >= best * (1 - WITHIN_BEST))
+    if fewest > cores >= 1 and rates[cores - 1] >= best * (1 - BEYOND_CORES):
+        return cores
+    return fewest

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from mlscale.model.estimate import Z_90
 from mlscale.model.pipeline import COLD, Pipeline, all_busy, inflation, taking_over_s, throughput
@@ -55,9 +56,12 @@ USUAL_WAIT = 0.4  # the same, with cores free
 TURN_WAIT_S, SHORT_SLEEP_S, LONG_SLEEP_S = 0.6e-3, 1e-3, 5e-3
 OWN_TURNS = 0.5  # of a loop's turns, while data is short: the others end its waits for data, which will be there
 TURNS_ERROR = 1.0  # half of it to twice as much: so far loops and pools differ
-CROWDING_ERROR = 1.0  # next to none on one machine, a tenth and more on another: half to twice
+CROWDING_ERROR = 2.0  # none on two machines, 0.05 and more on another: a third to three times
 COLD_ERROR = 0.8  # of what cores that hardly rest spare: 0.14 to 0.45
 CROWDED_NOW = 0.3  # chance of finding all cores busy, from which what is seen tells how long it waits for one then
+# The same work takes more CPU time now and less then, where a host is shared: after a step as long as the watch, the mean differs
+# from that of the watch by the standard errors of both.
+ANOTHER_WATCH = math.sqrt(2)
 ANSWER_ERROR = 0.25  # of the waits for a worker's interpreter: while data is short, they overlap with its computing
 MOSTLY = 0.5
 LEAST_ANSWERS = 0.25  # of the batches: from fewer waits, no more is concluded
@@ -85,6 +89,9 @@ class Known:
     lock_s: float = 0.0  # part of step_s that is waiting for the lock of a loader in threads
     hand_over: HandOver | None = None  # what a batch would cost to get from a worker, where its size is known
     timed: bool = True  # times are in seconds; else in mean times of a batch, which nobody saw
+    cpu_swing: float = (
+        0.0  # relative standard error of prepare_cpu_s over the watch, by its spread: a machine's unevenness
+    )
     misfit: float = 0.0  # how far the model is from the rate that was seen, beyond what the demands' own errors explain
 
 
@@ -197,6 +204,7 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         rate=rate,
         hand_over=profile.hand_over,
         timed=profile.demand is not None,
+        cpu_swing=profile.demand.cpu_swing if profile.demand is not None else 0.0,
         misfit=max(0.0, abs(math.log(throughput(pipeline) / rate)) - RATE_SPREAD),
     )
 
@@ -367,11 +375,22 @@ def speedup(
         for sign in (1 + error, 1 / (1 + error)):
             moved = dataclasses.replace(base, **{part: getattr(base, part) * sign})
             squares += ((_ratio(moved, change) - value) ** 2) / 2
+    uneven = Z_90 * ANOTHER_WATCH * known.cpu_swing
+    # What was seen, was: only what comes after the step may find the machine in another mood.
+    squares += sum(
+        (_ratio(base, partial(_dearer, change, by)) - value) ** 2 / 2 for by in (1 + uneven, 1 / (1 + uneven))
+    )
     squares += sum((_ratio(base, bound) - value) ** 2 / 2 for bound in at_bounds)
     half = math.sqrt(squares)
     low = max(0.05, value - half)
     # A step that can do no harm is not promised to.
     return SpeedUp(value, min(value, max(low, min(1.0, value))), value + half)
+
+
+def _dearer(change: Change, by: float, pipeline: Pipeline) -> Pipeline:
+    """The pipeline after a change, where preparing a batch then takes `by` times the CPU time."""
+    after = change(pipeline)
+    return dataclasses.replace(after, prepare_cpu_s=after.prepare_cpu_s * by)
 
 
 def _ratio(base: Pipeline, change: Change) -> float:

@@ -11,6 +11,7 @@ from mlscale.profile import images, stores, timeline, training, workers
 from mlscale.profile.cores import cpu_of, throttled_of
 from mlscale.profile.counters import thread_shares
 from mlscale.profile.demand import demand_of
+from mlscale.profile.evenness import cpu_swing_of
 from mlscale.profile.gpus import Busy, busy_of
 from mlscale.profile.hand_over import hand_over_of
 from mlscale.profile.job import THROTTLED, Host, Job, JobProfile, Store, TrainingThread, Window, Workers
@@ -52,7 +53,7 @@ def build_profile(recording: Recording) -> JobProfile:
     waiting = _threads_waiting_for_cores(seen, thread, divided, len(ranks))
     cpu = cpu_of(recording, seen.totals, spans, seen.roles, by_worker, threads, throttled, seen.loader, waiting)
     rates = [rate for p in progress if (rate := timeline.rate(p, spans)) is not None]
-    demand = demand_of(rates, thread, divided, cpu, seen.loader)
+    demand = demand_of(rates, thread, divided, cpu, seen.loader, _cpu_swing(seen, progress, spans, by_worker))
     return JobProfile(
         host=_host(seen, gpu),
         job=_job(seen, ranks),
@@ -69,6 +70,13 @@ def build_profile(recording: Recording) -> JobProfile:
         epochs_seen=_epochs(lead, spans),
         not_steady_reason=no_verdict,
     )
+
+
+def _cpu_swing(seen: Seen, progress: Sequence[Progress], spans: Sequence[Span], by_worker: ByWorker) -> float:
+    if seen.loader is not None and len(by_worker) > seen.loader.workers > 0:
+        return 0.0  # workers that were replaced meanwhile leave gaps in their CPU time
+    pids = seen.roles.workers or seen.roles.training
+    return cpu_swing_of(lambda part: seen.totals.rate(pids, lambda s: s.cpu_s, part), progress, spans)
 
 
 def _within(looks: Sequence[ThreadSample], spans: Sequence[Span]) -> list[ThreadSample]:

@@ -14,6 +14,7 @@ def demand_of(
     workers: Workers | None,
     cpu: Cpu | None,
     loader: Loader | None,
+    cpu_swing: float = 0.0,
 ) -> Demand | None:
     """Seconds per batch at each stage, for one rank: shares of the time over `rates`, one for each rank.
 
@@ -41,4 +42,5 @@ def demand_of(
         save_s=thread.save / per_rank,
         communication_s=thread.communication / per_rank,
         training_cpu_s=max(0.0, cpu.training_cores / total - (cpu_s if inline else 0.0)),
+        cpu_swing=cpu_swing,
     )

@@ -228,8 +228,9 @@ class Demand:
     save_s: float
     communication_s: float
     training_cpu_s: float  # CPU seconds of the training process per batch (all its threads, without preparation)
-    step_cv: float | None = None  # coefficient of variation between batches
-    worker_cv: float | None = None
+    cpu_swing: float = (
+        0.0  # of the preparation's CPU time: relative standard error of its mean over the watch, by its spread
+    )
 
 
 @dataclass(frozen=True)

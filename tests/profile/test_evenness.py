@@ -21,7 +21,7 @@ RECORDINGS = Path(__file__).parents[1] / "recordings"
 Points = list[tuple[float, float]]
 
 
-def swing(cpu_s_of_batches: Sequence[float], batch_s: float = 0.05) -> float:
+def swing(cpu_s_of_batches: Sequence[float], batch_s: float = 0.05) -> float | None:
     """Of batches that take `batch_s` and so much CPU time each, one after the other."""
     times = [number * batch_s for number in range(len(cpu_s_of_batches) + 1)]
     cpu: Points = list(zip(times, itertools.accumulate(cpu_s_of_batches, initial=0.0), strict=True))
@@ -40,8 +40,18 @@ def test_what_takes_longer_in_some_parts_does() -> None:
 
 
 @pytest.mark.parametrize(("cpu_s", "batches"), [(0.04, 20), (0.0002, 400), (0.0, 400)])
-def test_too_little_to_tell_is_no_swing(cpu_s: float, batches: int) -> None:
-    assert swing([cpu_s, 2 * cpu_s] * (batches // 2)) == 0
+def test_too_little_to_tell_is_unknown(cpu_s: float, batches: int) -> None:
+    assert swing([cpu_s, 2 * cpu_s] * (batches // 2)) is None
+
+
+def test_a_part_without_a_reading_is_unknown_and_costs_not_nothing() -> None:
+    times = [number * 0.05 for number in range(401)]
+    progress = Progress(1, tuple((t, float(n)) for n, t in enumerate(times)), 0.0, ())
+
+    def cores(part: Sequence[Span]) -> float | None:
+        return None if part[0][0] == 0 and part[-1][1] < 10 else 0.8
+
+    assert cpu_swing_of(cores, [progress], [(0.0, 20.0)]) == pytest.approx(0, abs=1e-9)
 
 
 def test_parts_go_over_holes() -> None:
@@ -51,7 +61,7 @@ def test_parts_go_over_holes() -> None:
 
 def test_a_job_whose_work_was_uneven_shows_it() -> None:
     demand = build_profile(read(RECORDINGS / "no_workers.mlscale")).demand
-    assert demand is not None
+    assert demand is not None and demand.cpu_swing is not None
     assert 0 < demand.cpu_swing < 0.05
 
 

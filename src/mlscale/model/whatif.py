@@ -90,7 +90,7 @@ class Known:
     hand_over: HandOver | None = None  # what a batch would cost to get from a worker, where its size is known
     timed: bool = True  # times are in seconds; else in mean times of a batch, which nobody saw
     cpu_swing: float = (
-        0.0  # relative standard error of prepare_cpu_s over the watch, by its spread: a machine's unevenness
+        0.0  # relative standard error of prepare_cpu_s, by its spread over the watch: a machine's unevenness
     )
     misfit: float = 0.0  # how far the model is from the rate that was seen, beyond what the demands' own errors explain
 
@@ -204,7 +204,8 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         rate=rate,
         hand_over=profile.hand_over,
         timed=profile.demand is not None,
-        cpu_swing=profile.demand.cpu_swing if profile.demand is not None else 0.0,
+        # Where it is unknown, CPU_ERROR has to do, as it did before it was looked at.
+        cpu_swing=(profile.demand.cpu_swing if profile.demand is not None else None) or 0.0,
         misfit=max(0.0, abs(math.log(throughput(pipeline) / rate)) - RATE_SPREAD),
     )
 

@@ -72,9 +72,9 @@ def build_profile(recording: Recording) -> JobProfile:
     )
 
 
-def _cpu_swing(seen: Seen, progress: Sequence[Progress], spans: Sequence[Span], by_worker: ByWorker) -> float:
+def _cpu_swing(seen: Seen, progress: Sequence[Progress], spans: Sequence[Span], by_worker: ByWorker) -> float | None:
     if seen.loader is not None and len(by_worker) > seen.loader.workers > 0:
-        return 0.0  # workers that were replaced meanwhile leave gaps in their CPU time
+        return None  # workers that were replaced meanwhile leave gaps in their CPU time
     pids = seen.roles.workers or seen.roles.training
     return cpu_swing_of(lambda part: seen.totals.rate(pids, lambda s: s.cpu_s, part), progress, spans)
 

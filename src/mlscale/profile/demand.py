@@ -14,7 +14,7 @@ def demand_of(
     workers: Workers | None,
     cpu: Cpu | None,
     loader: Loader | None,
-    cpu_swing: float = 0.0,
+    cpu_swing: float | None = None,
 ) -> Demand | None:
     """Seconds per batch at each stage, for one rank: shares of the time over `rates`, one for each rank.
 

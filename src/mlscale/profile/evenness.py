@@ -15,9 +15,9 @@ CPU_S_A_PART = 0.5  # the kernel counts in hundredths of a second
 
 def cpu_swing_of(
     cores: Callable[[Sequence[Span]], float | None], progress: Sequence[Progress], spans: Sequence[Span]
-) -> float:
-    """Relative standard error of the CPU time of a batch: what its parts' spread leaves open of their mean. 0 where too few
-    batches, or too little CPU time, tell a spread.
+) -> float | None:
+    """Relative standard error of the CPU time of a batch: what its parts' spread leaves open of their mean. None where too
+    few batches, or too little CPU time, tell a spread.
 
     `cores`: that those who prepare the data used over some spans; `progress`: one for each rank.
 
@@ -26,17 +26,17 @@ def cpu_swing_of(
     """
     used, batches = cores(spans), _batches(progress, spans)
     if not used:
-        return 0.0
+        return None
     count = int(min(PARTS, batches / BATCHES_A_PART, used * length(spans) / CPU_S_A_PART))
     if count < FEWEST_PARTS:
-        return 0.0
+        return None
     costs = []
     for part in parts_of(spans, count):
-        of_part = _batches(progress, part)
-        if of_part > 0:
-            costs.append((cores(part) or 0.0) * length(part) / of_part)
-    if len(costs) < FEWEST_PARTS or not any(costs):
-        return 0.0
+        used_then, given = cores(part), _batches(progress, part)
+        if used_then and given:  # a part without a reading is unknown, and costs not nothing
+            costs.append(used_then * length(part) / given)
+    if len(costs) < FEWEST_PARTS:
+        return None
     return statistics.stdev(costs) / statistics.fmean(costs) / math.sqrt(len(costs))
 
 

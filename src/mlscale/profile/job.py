@@ -228,9 +228,9 @@ class Demand:
     save_s: float
     communication_s: float
     training_cpu_s: float  # CPU seconds of the training process per batch (all its threads, without preparation)
-    cpu_swing: float = (
-        0.0  # of the preparation's CPU time: relative standard error of its mean over the watch, by its spread
-    )
+    # Relative standard error of the CPU time of a batch (of workers; where there are none, of the whole training process), by its
+    # spread over the watch: how unevenly the machine works. None: too little was seen to tell.
+    cpu_swing: float | None = None
 
 
 @dataclass(frozen=True)

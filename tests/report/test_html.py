@@ -152,8 +152,8 @@ def test_the_first_screen_answers() -> None:
         "loader workers",
         "high confidence (97%)",
         "num_workers=2",
-        "1.81×",
-        "1.70 – 1.93×",
+        "1.83×",
+        "1.71 – 1.94×",
     ):
         assert said in header[1]
 

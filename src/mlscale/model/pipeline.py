@@ -26,6 +26,11 @@ CROWDING = 0.03
 # cold, and clocks slow. Readers of late stores, and who serves them: 0.2 to 0.3 less, at 0.8 of the cores in use instead of 0.05
 # (a small server 0.6): benchmarks/cold.py.
 COLD = 0.25
+# The same of a worker that a quota stops most of the time. From half a core to both: nothing of images, 0.2 of audio and of tar
+# shards (benchmarks/stopped.py); on machines before, promises without it were kept.
+COLD_STOPPED = 0.06
+# Share of its time that the loader rests, from which it can hold up a loop that wakes; one that never rests lets it in at once.
+RESTS = 0.1
 BUSY_SPREAD = 0.25  # of the number of busy cores, from one moment to the next
 _FIXED_POINT = 12
 NOTHING = 1e-12  # of all probability
@@ -43,6 +48,7 @@ class Pipeline:
     store_s: float  # waiting for the store, beside others
     step_s: float  # of the training thread, everything but waiting for data
     contention_s: float = 0.0  # more of the same: waiting for a core, where all are busy when a batch is taken over
+    turns_s: float = 0.0  # more of the same: waiting for a core that is busy with a thread which rests at times itself
     answer_s: float = 0.0  # more of the same: until a worker that computes hands its batch out, while cores are free
     step_cpu_s: float = 0.0  # CPU time that the training process takes from the same cores
     serving_cpu_s: float = 0.0  # and who serves the data on this machine: a FUSE mount's daemon
@@ -109,7 +115,7 @@ def warmed(pipeline: Pipeline, rate: float) -> Pipeline:
     if not pipeline.cold:
         return pipeline
     used = rate * (pipeline.prepare_cpu_s + pipeline.beside_cpu_s) + pipeline.other_cores
-    share = min(1.0, used / max(pipeline.limit_cores or pipeline.cores, 0.05))
+    share = min(1.0, used / max(pipeline.machine_cores or pipeline.cores, 0.05))
     more = max(0.0, share - pipeline.cold_used) / max(1 - pipeline.cold_used, 1e-3)
     kept = 1 - pipeline.cold * more
     return dataclasses.replace(
@@ -144,7 +150,10 @@ def taking_over_s(pipeline: Pipeline, rate: float) -> float:
     pipeline = warmed(pipeline, rate)
     crowded = all_busy(pipeline, rate)
     computes = min(1.0, rate * pipeline.prepare_cpu_s / max(pipeline.workers, 1))
-    return pipeline.contention_s * crowded + pipeline.answer_s * computes * (1 - crowded)
+    found_s = pipeline.contention_s
+    if pipeline.turns_s:
+        found_s += pipeline.turns_s * min(1.0, max(0.0, 1 - rate / _most_prepared(pipeline)) / RESTS)
+    return found_s * crowded + pipeline.answer_s * computes * (1 - crowded)
 
 
 def _normal(deviations: float) -> float:
@@ -165,6 +174,12 @@ def inflation(pipeline: Pipeline, busy: float) -> float:
 def _cores_bound(pipeline: Pipeline) -> float:
     cpu = pipeline.busy_cpu_s * inflation(pipeline, pipeline.cores + pipeline.other_cores)
     return pipeline.cores / cpu if cpu > 0 else float("inf")
+
+
+def _most_prepared(pipeline: Pipeline) -> float:
+    """Batches per second of workers that never rest."""
+    takes_s = pipeline.prepare_cpu_s + pipeline.store_s
+    return min(_cores_bound(pipeline), pipeline.workers / takes_s if takes_s > 0 else float("inf"))
 
 
 def _coupled(pipeline: Pipeline, cores: float, beside: float) -> float:

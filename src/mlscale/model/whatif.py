@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from mlscale.model.estimate import Z_90
-from mlscale.model.pipeline import COLD, Pipeline, all_busy, inflation, taking_over_s, throughput
+from mlscale.model.pipeline import COLD, COLD_STOPPED, Pipeline, all_busy, inflation, taking_over_s, throughput
 from mlscale.model.speedup import SpeedUp
 from mlscale.profile.job import Cpu, HandOver, JobProfile
 
@@ -48,12 +48,13 @@ VARIABILITY_SPREAD = 0.8  # standard deviation of its logarithm: usually between
 RATE_SPREAD = 0.03  # of the model's rate at the true demands, which are seen with an error of some percent
 LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 10.0  # nearly clockwork; a throttled disk, that gives in bursts
 # Taking a batch over is a row of short runs and answers. Where it finds the cores busy it waits for one, in all this many
-# times its own CPU time, and where they are free still a part of it: 13 jobs of 2 to 4 workers on 2 cores, docs/model.md.
-CONTENTION, CONTENTION_ERROR = 1.4, 0.5
+# times its own CPU time, and where they are free still a part of it: 13 jobs of 2 to 4 workers on 2 cores (1.4), and six on
+# another machine (0.7 to 1.4): benchmarks/taking_over.py, docs/model.md.
+CONTENTION, CONTENTION_ERROR = 1.2, 0.5
 USUAL_WAIT = 0.4  # the same, with cores free
-# A loop that threads feed takes its batches over for nothing, but where all cores are busy it waits for one when it wakes: so
-# long after long sleeps, and not at all after short ones. Measured by benchmarks/wakes.py, docs/model.md.
-TURN_WAIT_S, SHORT_SLEEP_S, LONG_SLEEP_S = 0.6e-3, 1e-3, 5e-3
+# A loop that threads feed takes its batches over for nothing, but where they keep all cores busy, and rest between, it waits for
+# one when it wakes: so long after long sleeps, not at all after short ones. Measured by benchmarks/wakes.py, docs/model.md.
+TURN_WAIT_S, SHORT_SLEEP_S, LONG_SLEEP_S = 0.5e-3, 1e-3, 5e-3
 OWN_TURNS = 0.5  # of a loop's turns, while data is short: the others end its waits for data, which will be there
 TURNS_ERROR = 1.0  # half of it to twice as much: so far loops and pools differ
 CROWDING_ERROR = 2.0  # none on two machines, 0.05 and more on another: a third to three times
@@ -82,7 +83,6 @@ class Known:
     cpu_error: float
     store_error: float
     step_error: float
-    contention_error: float = CONTENTION_ERROR
     answer_error: float = ANSWER_ERROR
     inline: bool = False  # the training thread prepares the data: workers would have to hand it over
     rate: float = 0.0  # batches/s that were seen, in the pipeline's unit of time; 0: unknown
@@ -166,26 +166,28 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         worker_threads=_threads_of(profile, count * ranks),
     )
     # Demands as they would be alone; the model adds what company costs.
-    crowd = inflation(pipeline, (cpu.job_cores + cpu.other_cores + serving_cores) / ranks)
-    used = min(1.0, (cpu.job_cores + cpu.other_cores + serving_cores) / cpu.limit_cores)
+    busy = cpu.job_cores + cpu.other_cores + serving_cores
+    crowd = inflation(pipeline, busy / ranks)
+    used = min(1.0, busy / max(cpu.affinity_cores, cpu.limit_cores))
     pipeline = dataclasses.replace(
         pipeline,
         prepare_cpu_s=prepare_s / crowd,
         step_cpu_s=pipeline.step_cpu_s / crowd,
         serving_cpu_s=pipeline.serving_cpu_s / crowd,
-        cold=COLD * (1 - used) * workers.io_wait if count and workers is not None else 0.0,
+        cold=(COLD * workers.io_wait + (COLD_STOPPED if stopped else 0.0)) * (1 - used) if workers is not None else 0.0,
         cold_used=used,
     )
     handed_out = count and loader.worker_kind == "process" and not (stopped or thread.pinned or thread.overlap)
     told_by = thread.samples if handed_out and profile.demand is not None else 0
     pipeline, answer_error = _with_answers(pipeline, rate, blocked / rate, told_by)
-    expected_s, contention_error = CONTENTION * receive / rate, CONTENTION_ERROR
+    at_turns_s = 0.0
     if loader.worker_kind == "thread" and thread.turns_per_s is not None:
         at_turns_s = waits_at_turns(thread.turns_per_s) / rate
-        if at_turns_s > expected_s:
-            expected_s, contention_error = at_turns_s, TURNS_ERROR
+    expected_s = max(CONTENTION * receive / rate, at_turns_s)
     pipeline = _with_contention(pipeline, rate, expected_s, receive / rate, thread.queue / rate, stopped=stopped)
     crowded = all_busy(pipeline, rate)
+    if expected_s == at_turns_s and crowded < CROWDED_NOW:
+        pipeline = dataclasses.replace(pipeline, turns_s=expected_s, contention_s=0.0)
     if count and crowded > MOSTLY and not stopped:
         # Where no core is free, the worker that is to hand a batch out waits for one too.
         pipeline = dataclasses.replace(pipeline, contention_s=pipeline.contention_s + blocked / rate / crowded)
@@ -197,7 +199,6 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         CPU_ERROR,
         relative_error(io_share, looks),
         _step_error(profile, outside, rate * profile.window.steady_s),
-        contention_error,
         answer_error,
         inline=not count,
         lock_s=thread.gil / rate,
@@ -365,7 +366,8 @@ def speedup(
         ("prepare_cpu_s", known.cpu_error),
         ("store_s", known.store_error),
         ("step_s", known.step_error),
-        ("contention_s", known.contention_error),
+        ("contention_s", CONTENTION_ERROR),
+        ("turns_s", TURNS_ERROR),
         ("answer_s", known.answer_error),
         ("crowding", CROWDING_ERROR),
         ("cold", COLD_ERROR),

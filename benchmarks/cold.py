@@ -1,7 +1,8 @@
-"""CPU time of a batch while the cores rest most of the time, and while they hardly do: readers of a late store, few and many.
+"""CPU time of a batch while the cores rest most of the time, and while they hardly do: readers of a late store, few and many;
+and workers that a quota stops, and without it.
 
-Run: python benchmarks/cold.py     two minutes, on an idle machine of 2 cores; needs root, and the extra `bench`.
-COLD of mlscale.model.pipeline comes from here.
+Run: python benchmarks/cold.py     five minutes, on an idle machine of 2 cores; needs root, and the extra `bench`.
+COLD and COLD_STOPPED of mlscale.model.pipeline come from here.
 """
 
 from __future__ import annotations
@@ -23,9 +24,17 @@ from tests.running import job, rows_of
 
 from mlscale.observe import proc
 
+STOPPED = (Drawn("images", 20, 256, 2), Drawn("audio", 8, 0, 2), Drawn("shards", 20, 0, 2), Drawn("hdf5", 12, 0, 2))
 JOBS = (
-    (Drawn("small", 15, 0, 2, "late mount", 11), 40),
-    (Drawn("objects", 15, 0, 2, "late bucket", 18), 50),
+    Drawn("small", 15, 0, 2, "late mount", 11),
+    Drawn("small", 15, 0, 40, "late mount", 11),
+    Drawn("objects", 15, 0, 2, "late bucket", 18),
+    Drawn("objects", 15, 0, 50, "late bucket", 18),
+    *(
+        replace(drawn, circumstance="quota", amount=cores) if cores else drawn
+        for drawn in STOPPED
+        for cores in (0.5, 0.0, 0.5, 0.0)
+    ),
 )
 OVER_S, OF_EACH = 10, 4
 
@@ -42,7 +51,12 @@ def measure(drawn: Drawn, data: Data) -> tuple[float, float, float, float]:
     log = data.folder / f"log{time.monotonic_ns()}"
     with (
         meet(drawn, data) as place,
-        job(command(drawn, data, place), log, ready_steps=OF_EACH * drawn.workers) as pid,
+        job(
+            command(drawn, data, place),
+            log,
+            prefix=place if isinstance(place, list) else (),
+            ready_steps=OF_EACH * drawn.workers,
+        ) as pid,
     ):
         steps, before, began = len(rows_of(log)), cpu_s(pid), time.monotonic()
         time.sleep(OVER_S)
@@ -60,10 +74,9 @@ def main() -> None:
     data = Data(Path(tempfile.mkdtemp(prefix="mlscale-cold-")))
     data.make()
     print("| job | batches/s | cores | CPU of a batch: workers | server |\n|---|---|---|---|---|")
-    for drawn, many in JOBS:
-        for one in (drawn, replace(drawn, workers=many)):
-            rate, cores, workers_ms, server_ms = measure(one, data)
-            print(f"| {one.name} | {rate:.1f} | {cores:.2f} | {workers_ms:.1f} ms | {server_ms:.1f} ms |", flush=True)
+    for drawn in JOBS:
+        rate, cores, workers_ms, server_ms = measure(drawn, data)
+        print(f"| {drawn.name} | {rate:.1f} | {cores:.2f} | {workers_ms:.1f} ms | {server_ms:.1f} ms |", flush=True)
 
 
 if __name__ == "__main__":

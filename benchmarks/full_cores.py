@@ -3,8 +3,9 @@
     python benchmarks/full_cores.py [--repeat 3]
 
 Some seven minutes on two cores, on an idle machine; needs root, and the extra `bench`. Nine jobs whose steps are too short to be
-the limit; one worker and all cores take turns, for machines drift. CROWDING of mlscale/model/pipeline.py comes from here. The
-last column is core time that nobody uses, which the model does not have: while a batch is taken over, one waits for the other.
+the limit; one worker and all cores take turns, for machines drift. CROWDING of mlscale/model/pipeline.py comes from here, and
+CONTENTION of mlscale/model/whatif.py: what the training thread waits for one of the full cores, in its own CPU time. The last
+column is core time that nobody uses, which the model does not have: while a batch is taken over, one waits for the other.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Cost:
     takes_s: float
     workers_cpu_s: float
     thread_cpu_s: float
+    thread_waits_s: float  # in the run queue
 
     def idle_s(self, cores: int) -> float:
         """Core time that this job does not use."""
@@ -65,14 +67,17 @@ def cost(drawn: Drawn, data: Data, driver: Path) -> Cost:
     with job(command(drawn, data, None), log, ready_steps=READY_STEPS, **gpu) as pid:
         workers = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         so_far, own, theirs = len(rows_of(log)), proc.stat(pid).cpu_s, sum(proc.stat(w).cpu_s for w in workers)
+        thread = proc.ThreadFiles(pid, pid)
+        queued_ns = thread.schedule()[1] or 0
         began = time.monotonic()
         time.sleep(SECONDS)
         own, theirs = proc.stat(pid).cpu_s - own, sum(proc.stat(w).cpu_s for w in workers) - theirs
+        queued_ns = (thread.schedule()[1] or 0) - queued_ns
         watched_s = time.monotonic() - began
         rows = rows_of(log)[so_far - 1 :]
     takes_s = (rows[-1]["t"] - rows[0]["t"]) / (rows[-1]["steps"] - rows[0]["steps"])
     batches = watched_s / takes_s
-    return Cost(takes_s, theirs / batches, own / batches)
+    return Cost(takes_s, theirs / batches, own / batches, queued_ns / 1e9 / batches)
 
 
 def median(costs: list[Cost]) -> Cost:
@@ -81,6 +86,7 @@ def median(costs: list[Cost]) -> Cost:
         statistics.median(c.takes_s for c in costs),
         statistics.median(c.workers_cpu_s for c in costs),
         statistics.median(c.thread_cpu_s for c in costs),
+        statistics.median(c.thread_waits_s for c in costs),
     )
 
 
@@ -95,8 +101,10 @@ def main() -> None:
     data = Data(Path(tempfile.mkdtemp(prefix="mlscale-full-")))
     driver = build_driver(data.folder)
     data.make()
-    print(f"| job | CPU of a batch, one worker | {cores} workers | more | faster | idle cores, a batch |")
-    print("|---|---|---|---|---|---|")
+    print(
+        f"| job | CPU of a batch, one worker | {cores} workers | more | faster | loop waits for a core | idle, a batch |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for drawn in JOBS:
         one, all_ = [], []
         for _ in range(options.repeat):
@@ -106,7 +114,8 @@ def main() -> None:
         print(
             f"| {drawn.kind}{f', {drawn.prepare:g}' if drawn.prepare else ''} | {alone.workers_cpu_s * 1e3:.1f} ms "
             f"| {full.workers_cpu_s * 1e3:.1f} ms | {full.workers_cpu_s / alone.workers_cpu_s - 1:+.0%} "
-            f"| {alone.takes_s / full.takes_s:.2f} | {full.idle_s(cores) * 1e3:.1f} ms |",
+            f"| {alone.takes_s / full.takes_s:.2f} | {full.thread_waits_s * 1e3:.1f} ms, "
+            f"{full.thread_waits_s / full.thread_cpu_s:.1f} of its CPU | {full.idle_s(cores) * 1e3:.1f} ms |",
             flush=True,
         )
 

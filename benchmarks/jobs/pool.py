@@ -14,14 +14,14 @@ AHEAD = 4
 
 
 def main() -> None:
-    args = options(sleeps=1)  # a step is so many waits, one after the other
+    args = options(sleeps=1, blobs=8)  # a step is so many waits, one after the other; a batch, so many blobs
     packed = [
         zlib.compress(np.random.default_rng(seed).integers(0, 8, 500_000, dtype=np.uint8).tobytes())
         for seed in range(20)
     ]
 
     def prepare(number: int) -> list[bytes]:
-        return [zlib.decompress(packed[(number + k) % len(packed)])[:100] for k in range(8)]
+        return [zlib.decompress(packed[(number + k) % len(packed)])[:100] for k in range(args.blobs)]
 
     step, counts = accelerator(args.step_ms / args.sleeps), Counts(args.log)
     with ThreadPoolExecutor(args.workers) as pool:

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from mlscale.model.pipeline import COLD_STOPPED, all_busy, inflation, taking_over_s, throughput, warmed, with_workers
+from mlscale.model.pipeline import (
+    COLD_STOPPED,
+    RESTS,
+    all_busy,
+    inflation,
+    taking_over_s,
+    throughput,
+    warmed,
+    with_workers,
+)
 from mlscale.model.whatif import (
     CONTENTION,
     FEW_LOOKS,
@@ -88,7 +97,7 @@ def test_a_loop_that_threads_feed_waits_for_a_core_whenever_it_wakes() -> None:
 def test_threads_that_never_rest_let_a_loop_that_wakes_in_at_once() -> None:
     """Two threads that a shorter step leaves no rest: 1.96 and 2.00 times the speed of one were seen on two cores."""
     pipeline = modelled(profile_of("a_pool_of_threads")).pipeline
-    for share, waits in ((0.5, 1.0), (0.95, 0.5), (1.0, 0.0)):
+    for share, waits in ((0.5, 1.0), (1 - RESTS / 2, 0.5), (1.0, 0.0)):
         two = dataclasses.replace(with_workers(pipeline, 2), step_s=0.45)
         rate = share * two.limits["cores"] / inflation(two, two.cores + two.other_cores)
         assert taking_over_s(two, rate) == pytest.approx(waits * two.turns_s * all_busy(two, rate), rel=0.1, abs=1e-6)
@@ -217,3 +226,26 @@ def test_a_model_that_fits_is_not_widened() -> None:
     known = pipeline_of(profile_of("too_few_workers"))
     assert known is not None and known.misfit == 0
     assert throughput(known.pipeline) == pytest.approx(known.rate, rel=0.03)
+
+
+def test_one_worker_that_the_loop_waits_for_has_its_orders() -> None:
+    """What looks idle then is reading the next order: no second thread's time, and the model gives the rate that was seen."""
+    profile = profile_of("too_few_workers")
+    workers, cpu = profile.workers, profile.cpu
+    assert workers is not None and cpu is not None and workers.idle < 0.02
+    now = pipeline_of(profile)
+    less = dataclasses.replace(workers, compute=workers.compute - 0.05, idle=workers.idle + 0.05)
+    reading = pipeline_of(dataclasses.replace(profile, workers=less))
+    assert now is not None and reading is not None
+    assert reading.pipeline.worker_threads == pytest.approx(now.pipeline.worker_threads, rel=0.01)
+    assert throughput(reading.pipeline) == pytest.approx(now.rate, rel=0.03)
+    # One order at a time leaves it without any while its batch is taken over; and in a loop that hardly waits, the queue is full.
+    loader, training = profile.job.loader, profile.training
+    assert loader is not None and training is not None
+    one_order = dataclasses.replace(profile.job, loader=dataclasses.replace(loader, prefetch_factor=1))
+    for other in (
+        dataclasses.replace(profile, workers=less, job=one_order),
+        dataclasses.replace(profile, workers=less, training=dataclasses.replace(training, data=0.1)),
+    ):
+        idle = pipeline_of(other)
+        assert idle is not None and idle.pipeline.worker_threads > 1.03 * now.pipeline.worker_threads

@@ -26,11 +26,12 @@ CROWDING = 0.03
 # cold, and clocks slow. Readers of late stores, and who serves them: 0.2 to 0.3 less, at 0.8 of the cores in use instead of 0.05
 # (a small server 0.6): benchmarks/cold.py.
 COLD = 0.25
-# The same of a worker that a quota stops most of the time. From half a core to both: nothing of images, 0.2 of audio and of tar
-# shards (benchmarks/stopped.py); on machines before, promises without it were kept.
+# The same of a worker that a quota stops most of the time. From half a core to none of it, images took 0.07 less, HDF5 0.1, tar
+# shards and audio 0.2 on one machine (benchmarks/cold.py); on those before, promises without it were kept. Between them.
 COLD_STOPPED = 0.06
-# Share of its time that the loader rests, from which it can hold up a loop that wakes; one that never rests lets it in at once.
-RESTS = 0.1
+# Share of its time that a pool of threads rests, from which it holds up a loop that wakes; one that never does lets it in.
+# Beside 1.98 of 2 cores in use it waited 0.1 ms, beside 1.85 0.3, beside 1.73 and less 0.5: benchmarks/wakes.py.
+RESTS = 0.13
 BUSY_SPREAD = 0.25  # of the number of busy cores, from one moment to the next
 _FIXED_POINT = 12
 NOTHING = 1e-12  # of all probability

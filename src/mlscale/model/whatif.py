@@ -43,13 +43,16 @@ GIL_BOUND = 0.1  # share of a thread's time spent waiting for the lock, from whi
 # Squared coefficient of variation of a batch's preparation and of the step, mean of both. A batch is a sum over its
 # samples (16 with a spread of one mean each: 0.06), and cores are shared: far more regular than exponential times (1).
 VARIABILITY = 0.1
+WAITS_MUCH = (
+    0.25  # share of the time waiting for data, from which the queue of batches that are ready is hardly ever full
+)
 TELLING_WAIT = 0.04  # share of the time waiting for data, below which it tells nothing of the variability
 VARIABILITY_SPREAD = 0.8  # standard deviation of its logarithm: usually between 0.45 and 2.2 times VARIABILITY
 RATE_SPREAD = 0.03  # of the model's rate at the true demands, which are seen with an error of some percent
 LEAST_VARIABILITY, MOST_VARIABILITY = 0.02, 10.0  # nearly clockwork; a throttled disk, that gives in bursts
 # Taking a batch over is a row of short runs and answers. Where it finds the cores busy it waits for one, in all this many
-# times its own CPU time, and where they are free still a part of it: 13 jobs of 2 to 4 workers on 2 cores (1.4), and six on
-# another machine (0.7 to 1.4): benchmarks/taking_over.py, docs/model.md.
+# times its own CPU time, and where they are free still a part of it: 1.4 in 13 jobs of 2 to 4 workers on 2 cores, and 0.8 to 1.1
+# in nine on another machine (benchmarks/full_cores.py), docs/model.md.
 CONTENTION, CONTENTION_ERROR = 1.2, 0.5
 USUAL_WAIT = 0.4  # the same, with cores free
 # A loop that threads feed takes its batches over for nothing, but where they keep all cores busy, and rest between, it waits for
@@ -213,10 +216,14 @@ def pipeline_of(profile: JobProfile) -> Known | None:
 
 def _threads_of(profile: JobProfile, workers: int) -> float:
     """Cores that one worker uses while its main thread computes: handing over, in a thread of its own, runs beside it."""
-    cpu, own = profile.cpu, profile.workers
+    cpu, own, thread, loader = profile.cpu, profile.workers, profile.training, profile.job.loader
     if cpu is None or own is None or own.compute <= 0.05 or not workers:
         return 1.0
-    beside = max(0.0, cpu.worker_cores / (workers * own.compute) - 1)
+    computes = own.compute
+    alone = loader is not None and loader.workers == 1 and (loader.prefetch_factor or DEFAULT_PREFETCH) > 1
+    if alone and thread is not None and thread.data > WAITS_MUCH:
+        computes += own.idle  # it has another order when it is done with one: what looks idle is reading that
+    beside = max(0.0, cpu.worker_cores / (workers * computes) - 1)
     # Where they wait for a core, both threads take turns on it, and do not meet at the interpreter's lock, as they would on two.
     return 1 + beside * (BESIDE_EACH_OTHER if own.run_queue > WAITS_FOR_CORE else 1.0)
 

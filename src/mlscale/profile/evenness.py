@@ -21,8 +21,8 @@ def cpu_swing_of(
 
     `cores`: that those who prepare the data used over some spans; `progress`: one for each rank.
 
-    A virtual machine shares its host's caches and memory with others: the same work took 13 % more or less CPU time from one
-    two seconds to the next where it allocates much (tar shards), and 1 % where it is pure Python (docs/model.md).
+    A virtual machine shares its host with others: the same work took 5 to 13 % more or less CPU time from one two seconds to the
+    next (docs/model.md, benchmarks/steady.py).
     """
     used, batches = cores(spans), _batches(progress, spans)
     if not used:

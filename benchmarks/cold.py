@@ -30,11 +30,7 @@ JOBS = (
     Drawn("small", 15, 0, 40, "late mount", 11),
     Drawn("objects", 15, 0, 2, "late bucket", 18),
     Drawn("objects", 15, 0, 50, "late bucket", 18),
-    *(
-        replace(drawn, circumstance="quota", amount=cores) if cores else drawn
-        for drawn in STOPPED
-        for cores in (0.5, 0.0, 0.5, 0.0)
-    ),
+    *(one for drawn in STOPPED for one in (replace(drawn, circumstance="quota", amount=0.5), drawn) * 2),
 )
 OVER_S, OF_EACH = 10, 4
 

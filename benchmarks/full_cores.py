@@ -59,6 +59,14 @@ class Cost:
         return cores * self.takes_s - self.workers_cpu_s - self.thread_cpu_s
 
 
+def queued(thread: proc.ThreadFiles) -> int:
+    """Nanoseconds in the run queue so far."""
+    _, queue_ns, _ = thread.schedule()
+    if queue_ns is None:
+        raise SystemExit("This kernel keeps no schedstat.")
+    return queue_ns
+
+
 def cost(drawn: Drawn, data: Data, driver: Path) -> Cost:
     """By the kernel's count of CPU time and the job's own of its steps."""
     state = make_state(data.folder / f"gpu{time.monotonic_ns()}")
@@ -68,11 +76,11 @@ def cost(drawn: Drawn, data: Data, driver: Path) -> Cost:
         workers = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         so_far, own, theirs = len(rows_of(log)), proc.stat(pid).cpu_s, sum(proc.stat(w).cpu_s for w in workers)
         thread = proc.ThreadFiles(pid, pid)
-        queued_ns = thread.schedule()[1] or 0
+        queued_ns = queued(thread)
         began = time.monotonic()
         time.sleep(SECONDS)
         own, theirs = proc.stat(pid).cpu_s - own, sum(proc.stat(w).cpu_s for w in workers) - theirs
-        queued_ns = (thread.schedule()[1] or 0) - queued_ns
+        queued_ns = queued(thread) - queued_ns
         watched_s = time.monotonic() - began
         rows = rows_of(log)[so_far - 1 :]
     takes_s = (rows[-1]["t"] - rows[0]["t"]) / (rows[-1]["steps"] - rows[0]["steps"])

@@ -44,7 +44,7 @@ GIL_BOUND = 0.1  # share of a thread's time spent waiting for the lock, from whi
 # samples (16 with a spread of one mean each: 0.06), and cores are shared: far more regular than exponential times (1).
 VARIABILITY = 0.1
 WAITS_MUCH = (
-    0.25  # share of the time waiting for data, from which the queue of batches that are ready is hardly ever full
+    0.25  # share of the time waiting for data, from which the queue of ready batches is hardly ever full; a guess
 )
 TELLING_WAIT = 0.04  # share of the time waiting for data, below which it tells nothing of the variability
 VARIABILITY_SPREAD = 0.8  # standard deviation of its logarithm: usually between 0.45 and 2.2 times VARIABILITY
@@ -177,7 +177,9 @@ def pipeline_of(profile: JobProfile) -> Known | None:
         prepare_cpu_s=prepare_s / crowd,
         step_cpu_s=pipeline.step_cpu_s / crowd,
         serving_cpu_s=pipeline.serving_cpu_s / crowd,
-        cold=(COLD * workers.io_wait + (COLD_STOPPED if stopped else 0.0)) * (1 - used) if workers is not None else 0.0,
+        cold=(COLD * workers.io_wait + (COLD_STOPPED if stopped else 0.0)) * (1 - used)
+        if count and workers is not None
+        else 0.0,
         cold_used=used,
     )
     handed_out = count and loader.worker_kind == "process" and not (stopped or thread.pinned or thread.overlap)
@@ -186,11 +188,12 @@ def pipeline_of(profile: JobProfile) -> Known | None:
     at_turns_s = 0.0
     if loader.worker_kind == "thread" and thread.turns_per_s is not None:
         at_turns_s = waits_at_turns(thread.turns_per_s) / rate
-    expected_s = max(CONTENTION * receive / rate, at_turns_s)
+    taken_over_s = CONTENTION * receive / rate
+    expected_s = max(taken_over_s, at_turns_s)
     pipeline = _with_contention(pipeline, rate, expected_s, receive / rate, thread.queue / rate, stopped=stopped)
     crowded = all_busy(pipeline, rate)
-    if expected_s == at_turns_s and crowded < CROWDED_NOW:
-        pipeline = dataclasses.replace(pipeline, turns_s=expected_s, contention_s=0.0)
+    if at_turns_s > taken_over_s and crowded < CROWDED_NOW:
+        pipeline = dataclasses.replace(pipeline, turns_s=at_turns_s, contention_s=0.0)
     if count and crowded > MOSTLY and not stopped:
         # Where no core is free, the worker that is to hand a batch out waits for one too.
         pipeline = dataclasses.replace(pipeline, contention_s=pipeline.contention_s + blocked / rate / crowded)
